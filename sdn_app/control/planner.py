@@ -26,7 +26,7 @@ from sdn_app.control.inventory import Inventory
 from sdn_app.network.graph import Host, NetworkGraph
 from sdn_app.paths.registry import PathRegistry, Status, advance
 from sdn_app.paths.render import PathKey, Stop, Terminal, render, reverse_segments
-from sdn_app.paths.turns import Candidate, cycle, product
+from sdn_app.paths.turns import Candidate, combinations, cycle
 from sdn_app.rules import pipeline as p
 from sdn_app.rules.entries import Match, match
 from sdn_app.rules.plan import Binding, Plan, PlannedPath, SwitchFacts, Target
@@ -274,9 +274,9 @@ def _options(
     if not all(positions):
         return ()
     if chain.balancing in (Balancing.LEAST_LOADED, Balancing.STICKY):
-        return product(positions)
+        return combinations(positions)
     if chain.balancing is Balancing.ROUND_ROBIN:
-        positions = [[Candidate(c.candidate_id, 1) for c in position] for position in positions]
+        positions = [[Candidate(c.id) for c in position] for position in positions]
     return cycle(positions)
 
 
@@ -290,7 +290,7 @@ def _render_row(
 ) -> tuple[PathKey | None, ...]:
     row = []
     for option in options:
-        *stops, end = (candidate.candidate_id for candidate in option)
+        *stops, end = (candidate.id for candidate in option)
         through = tuple(resolver.stop(iid) for iid in stops)
         row.append(render(graph, chain, ingress, name, through, _terminal(resolver, end)))
     return tuple(row)
@@ -348,7 +348,7 @@ def _planned_paths(graph: NetworkGraph, registry: PathRegistry) -> Iterator[Plan
             yield PlannedPath(entry.path, (), True, entry.replacement)
             continue
         back = reverse_segments(graph, entry.path.key)
-        if back is not None:
+        if back:
             yield PlannedPath(entry.path, back)
 
 

@@ -91,6 +91,12 @@ class Discovery:
             del self._seen[key]
         return bool(gone)
 
+    def hold(self, switch: int, now: float) -> None:
+        """Keep the links of a switch that cannot be probed at present."""
+        for key, seen in self._seen.items():
+            if switch in (key[0], seen.to[0]):
+                seen.last = now
+
     def is_trunk(self, switch: int, port: int) -> bool:
         """True where a link starts or ends at this port."""
         return (switch, port) in self._seen or any(s.to == (switch, port) for s in self._seen.values())
