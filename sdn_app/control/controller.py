@@ -69,6 +69,8 @@ class Controller:
         self._dirty, self._settled_at = Event(), float("inf")
         self._waiters: list[tuple[int, Event]] = []
         self.reconcile_ms = 0.0
+        self.standing: frozenset[str] = frozenset()  # chains that can be dealt, behind all barriers
+        self._grouped: dict[tuple[int, int], int] = {}  # (switch, SPI) -> connections that a group dealt
 
     def start(self) -> None:
         """Begin the loops."""
@@ -98,6 +100,15 @@ class Controller:
         if not self._dirty.ready():
             self._dirty.send(True)
         return self._wanted
+
+    @property
+    def pending_changes(self) -> int:
+        """Changes that are not behind the switches' barriers yet."""
+        return self._wanted - self._applied
+
+    def dealt_by_path(self, spi: int) -> int:
+        """New connections that a path was given, by the controller or by a select group."""
+        return self.dealer.dealt[spi] + sum(n for (_, each), n in self._grouped.items() if each == spi)
 
     def wait_for(self, version: int, timeout_s: float) -> bool:
         """Wait until a version stands on the switches, behind their barriers."""
@@ -152,6 +163,11 @@ class Controller:
             eventlet.spawn_after(RETRY_S, self._read_again, sorted(failed))
         else:
             self._applied = version
+            self.standing = frozenset(
+                table.chain.name
+                for table in planned.deals.values()
+                if any(key is not None for row in table.keys.values() for key in row)
+            )
         for waiting in [each for each in self._waiters if each[0] <= self._applied]:
             self._waiters.remove(waiting)
             waiting[1].send(True)
@@ -430,9 +446,22 @@ class Controller:
                 )
                 if stats is not None:
                     self.counters.update(dpid, stats, self.clock())
+                self._count_groups(dpid)
         self._collect()
         took = self.clock() - began
         eventlet.sleep(max(STATS_S, 5 * took))
+
+    def _count_groups(self, dpid: int) -> None:
+        """Connections that select groups dealt: every new one passes its bucket once."""
+        installed = self.sync.installed(dpid)
+        buckets = {group.group_id: group.buckets for group in installed.groups} if installed else {}
+        if not buckets:
+            return
+        for stat in self.sync.dump(dpid, codec.encode_group_stats_request) or ():
+            for bucket, (packets, _) in zip(buckets.get(stat.group_id, ()), stat.buckets, strict=False):
+                begin = bucket.actions[0]
+                if isinstance(begin, SetField):
+                    self._grouped[dpid, begin.value] = packets
 
     def _collect(self) -> None:
         now = self.clock()

@@ -59,7 +59,7 @@ class Discovery:
             if origin == switch:
                 self._control.setdefault(switch, deque(maxlen=SAMPLES)).append(took_ms)
             return False
-        if origin == switch and out == port or not 0 <= took_ms < self._timeout_s * 1e3:
+        if origin == switch or not 0 <= took_ms < self._timeout_s * 1e3:
             return False
         seen = self._seen.get((origin, out))
         new = seen is None or seen.to != (switch, port)

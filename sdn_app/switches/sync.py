@@ -84,6 +84,11 @@ class Sync:
             event.send(True)
         return event is not None
 
+    def expects(self, dpid: int, xid: int) -> bool:
+        """True for a dump that is under way."""
+        switch = self._switches.get(dpid)
+        return switch is not None and xid in switch.reading
+
     def multipart_reply(self, dpid: int, xid: int, items: Iterable[Any], more: bool) -> bool:
         """A part of a dump. False where it was not asked for by this module."""
         switch = self._switches.get(dpid)
