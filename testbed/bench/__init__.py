@@ -1,0 +1,1 @@
+"""Measures: every figure against a rival in the same run. `scripts/bench` runs them and prints one table."""
