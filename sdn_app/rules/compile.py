@@ -246,7 +246,7 @@ def _direction(
         si = p.FIRST_SI - position
         value = p.stop_value(spi, si)
         steer, nsh = p.cookie(p.Cookie.STEER, value), p.cookie(p.Cookie.NSH, value)
-        here = match(reg1=spi, reg2=si)
+        here = match(eth_type=p.ETH_IPV4, reg1=spi, reg2=si)  # ct needs the prerequisite
         for before, switch, after in zip((None, *segment), segment, (*segment[1:], None), strict=False):
             if before is not None:
                 yield switch, _from_trunk(plan, switch, after, (spi, si), nsh)
