@@ -1,7 +1,8 @@
 """Which of a target's paths the next connection takes: by index into the tuples that `paths.turns` gave.
 
-In: the tuples as ids, loads and weights, the client. Out: an index. State is explicit in the chooser, small, and nobody else's.
-These run for every new connection. Balancing by hash is the data plane's (a select group) and has no chooser.
+In: the tuples as ids, loads and weights, the client. Out: an index. State is explicit in the chooser, small, and
+nobody else's. These run for every new connection. Balancing by hash is the data plane's (a select group) and has no
+chooser.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ class Turn:
 
 
 class LeastLoaded:
-    """The tuple whose most loaded instance is the least loaded; ties by the sum, then in turn. `last` was chosen last."""
+    """The tuple whose most loaded instance is the least loaded; ties by the sum, then in turn after `last`."""
 
     __slots__ = ("last",)
 
@@ -37,8 +38,8 @@ class LeastLoaded:
     def choose(self, tuples: Sequence[Ids], load: Mapping[str, float], weights: Mapping[str, int]) -> int:
         """Give the index of the least loaded tuple.
 
-        `load` is relative to weight 1, `weights` are 1 where not given. An instance without a known load counts as loaded as
-        the most loaded one that is known: what is not measured must not attract all traffic.
+        `load` is relative to weight 1, `weights` are 1 where not given. An instance without a known load counts as
+        loaded as the most loaded one that is known: what is not measured must not attract all traffic.
         """
         shares = {each: value / weights.get(each, 1) for each, value in load.items()}
         unknown = max(shares.values(), default=0.0)
@@ -58,8 +59,8 @@ class LeastLoaded:
 class Sticky:
     """The same tuple for the same client, as long as its instances are there.
 
-    Rendezvous hashing (Thaler and Ravishankar 1998), position by position from the servants back: an instance that comes or
-    goes moves only the clients that it wins or leaves. It has no state.
+    Rendezvous hashing (Thaler and Ravishankar 1998), position by position from the servants back: an instance that
+    comes or goes moves only the clients that it wins or leaves. It has no state.
     """
 
     __slots__ = ()

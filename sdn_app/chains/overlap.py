@@ -1,7 +1,7 @@
 """Whether two classifiers can match the same packet, and port ranges as masks. Pure.
 
-A packet has a domain, a source, a destination and a protocol; TCP and UDP packets also have ports. A classifier that names
-ports without a protocol matches TCP and UDP.
+A packet has a domain, a source, a destination and a protocol; TCP and UDP packets also have ports. A classifier that
+names ports without a protocol matches TCP and UDP.
 """
 
 from collections.abc import Iterable, Mapping

@@ -28,7 +28,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class ProbeState:
-    """State with the bad and good probes in a row since it was entered, and that time. `draining`: it was when it failed."""
+    """State, bad and good probes in a row since it was entered, and that time. `draining`: it was when it failed."""
 
     state: InstanceState = InstanceState.STARTING
     failures: int = 0

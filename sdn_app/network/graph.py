@@ -1,9 +1,10 @@
 """The network as the controller sees it: switches, directed links with measured latency, hosts. Immutable values.
 
-In: switches, links, latencies that somebody measured. Out: routes of least latency. No discovery, no measuring, no clock.
+In: switches, links, latencies that somebody measured. Out: routes of least latency. No discovery, no measuring, no
+clock.
 
-Routes are least in latency, then in hops, then the smallest in the order of switch ids. Each step towards a switch depends
-only on where the step starts, so forwarding hop by hop along `route(here, there, avoid)` never loops.
+Routes are least in latency, then in hops, then the smallest in the order of switch ids. Each step towards a switch
+depends only on where the step starts, so forwarding hop by hop along `route(here, there, avoid)` never loops.
 """
 
 from collections.abc import Iterable
@@ -52,8 +53,8 @@ def published_ms(published: float | None, measured: float) -> float:
 class NetworkGraph:
     """Switches and the best link of each direction between two of them; domains are switch ids.
 
-    Invariants: links join different switches of `switches`; `links[a, b]` is the one of least latency from a to b, the others are
-    `spare`. Traffic only uses links that are known in both directions. Make one by `of` or a `with` method.
+    Invariants: links join different switches of `switches`; `links[a, b]` is the one of least latency from a to b, the
+    others are `spare`. Traffic only uses links that are known in both directions. Make one by `of` or a `with` method.
     """
 
     switches: frozenset[int] = frozenset()
@@ -95,7 +96,7 @@ class NetworkGraph:
         return self.of(self.switches - frozenset(switches), self.all_links())
 
     def with_links(self, links: Iterable[Link]) -> "NetworkGraph":
-        """Add links; one that leaves a port takes the place of the one that left there before (a new latency, a new end)."""
+        """Add links; one that leaves a port takes the place of the one that left there before."""
         by_port = {(link.a, link.a_port): link for link in (*self.all_links(), *links)}
         return self.of(self.switches, by_port.values())
 

@@ -1,10 +1,10 @@
 """The paths that exist, by SPI, and what becomes of them when what is wanted changes.
 
-In: the registry before, the paths that new connections should be dealt, and what can be said of any path. Out: the registry
-after. It allocates nothing itself and knows no instances or switches. Pure.
+In: the registry before, the paths that new connections should be dealt, and what can be said of any path. Out: the
+registry after. It allocates nothing itself and knows no instances or switches. Pure.
 
-A path that is no longer wanted stays while its connections last (DRAINING); one that is broken (DEAD) hands its connections to a
-replacement with the same end, so that they go on.
+A path that is no longer wanted stays while its connections last (DRAINING); one that is broken (DEAD) hands its
+connections to a replacement with the same end, so that they go on.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +36,8 @@ class Entry:
 class PathRegistry:
     """All paths by SPI. Treat `entries` as immutable.
 
-    Invariants: no two entries have equal keys; a replacement is LIVE or DRAINING, never DEAD, and ends where the dead one did.
+    Invariants: no two entries have equal keys; a replacement is LIVE or DRAINING, never DEAD, and ends where the dead
+    one did.
     """
 
     entries: Mapping[int, Entry] = field(default_factory=dict)
@@ -51,8 +52,8 @@ class PathRegistry:
     ) -> tuple["PathRegistry", tuple[RenderedPath, ...]]:
         """Remove draining and dead paths that nothing has used for `idle_s`; give what is left, and what was removed.
 
-        One without a time in `last_used` counts as used when it got its status. A replacement stays as long as a dead path that
-        needs it does.
+        One without a time in `last_used` counts as used when it got its status. A replacement stays as long as a dead
+        path that needs it does.
         """
 
         def idle(spi: int, entry: Entry) -> bool:
@@ -77,9 +78,9 @@ def advance(
 ) -> PathRegistry:
     """Give the registry in which the wanted paths, and no others, are live.
 
-    `wanted` paths were rendered on the present network, so they are intact. `alternative` gives a path with the same ingress and
-    end that can take over a broken one's connections where no live path can; it is kept as a draining one. Advancing
-    again by the same changes nothing.
+    `wanted` paths were rendered on the present network, so they are intact. `alternative` gives a path with the same
+    ingress and end that can take over a broken one's connections where no live path can; it is kept as a draining one.
+    Advancing again by the same changes nothing.
     """
     live = set(wanted)
     spis = {entry.path.key: spi for spi, entry in registry.entries.items()}

@@ -1,7 +1,7 @@
 """From a choice of instances to a path through the network, within the chain's constraints.
 
-In: the graph, a chain, an ingress, the chosen stops and the terminal. Out: a `PathKey`, which says all that rules need, or
-None where the constraints cannot be met. It chooses no instances and numbers no paths.
+In: the graph, a chain, an ingress, the chosen stops and the terminal. Out: a `PathKey`, which says all that rules
+need, or None where the constraints cannot be met. It chooses no instances and numbers no paths.
 """
 
 import json
@@ -38,8 +38,9 @@ class Terminal:
 class PathKey:
     """All that makes a path what it is; equal keys are the same path and keep the same SPI.
 
-    `target` is what the traffic is addressed to: a service's name, or a host's address as text. `segments[i]` is the route
-    from the stop before (or the ingress) to stop i, the last one to the terminal; one switch alone where both are on it.
+    `target` is what the traffic is addressed to: a service's name, or a host's address as text. `segments[i]` is the
+    route from the stop before (or the ingress) to stop i, the last one to the terminal; one switch alone where both
+    are on it.
     """
 
     chain: str
@@ -69,8 +70,9 @@ def render(
 ) -> PathKey | None:
     """Give the path of least latency from the ingress through the stops in order to the terminal.
 
-    None where there is no way, where it takes longer than `max_latency_ms` one way, or where a stop is in an avoided domain or
-    can only be reached across one. The domains of the ingress and the terminal are never avoided: the traffic is there anyway.
+    None where there is no way, where it takes longer than `max_latency_ms` one way, or where a stop is in an avoided
+    domain or can only be reached across one. The domains of the ingress and the terminal are never avoided: the
+    traffic is there anyway.
     """
     limits = chain.constraints
     avoid = limits.avoid_domains - {ingress, terminal.switch}

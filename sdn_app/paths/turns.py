@@ -26,10 +26,10 @@ Choice = tuple[Candidate, ...]
 def cycle(positions: Sequence[Sequence[Candidate]], limit: int = CYCLE_LIMIT) -> tuple[Choice, ...]:
     """Give the repeating cycle of tuples in which every position takes its candidates in strict turn, or by weight.
 
-    Tuple k takes entry k mod n of each position's own turn of n entries, so the cycle is as long as the least common multiple of
-    the n. Where that is over `limit`, the last positions (servants) are kept exact as far as it allows, and each other one
-    skips once a cycle. No candidate is left out: weights are coarsened, and the cycle grows past the limit, for that.
-    () where a position has no candidate; one empty tuple where there is no position.
+    Tuple k takes entry k mod n of each position's own turn of n entries, so the cycle is as long as the least common
+    multiple of the n. Where that is over `limit`, the last positions (servants) are kept exact as far as it allows,
+    and each other one skips once a cycle. No candidate is left out: weights are coarsened, and the cycle grows past
+    the limit, for that. () where a position has no candidate; one empty tuple where there is no position.
     """
     turns = [weighted_turn(candidates, limit) for candidates in positions]
     if not all(turns):
@@ -39,7 +39,7 @@ def cycle(positions: Sequence[Sequence[Candidate]], limit: int = CYCLE_LIMIT) ->
 
 
 def combinations(positions: Sequence[Sequence[Candidate]], limit: int = COMBINATION_LIMIT) -> tuple[Choice, ...]:
-    """Give every combination, for balancing that chooses rather than takes turns; the cycle where there are over `limit`."""
+    """Give every combination, for balancing by choice rather than in turn; the cycle where there are over `limit`."""
     usable = [[each for each in candidates if each.weight > 0] for candidates in positions]
     if prod(len(candidates) for candidates in usable) <= limit:
         return tuple(product(*usable))
@@ -49,8 +49,8 @@ def combinations(positions: Sequence[Sequence[Candidate]], limit: int = COMBINAT
 def weighted_turn(candidates: Sequence[Candidate], limit: int = CYCLE_LIMIT) -> tuple[Candidate, ...]:
     """Spread candidates over one turn by smooth weighted round robin, as nginx does (commit 52327e0627f4).
 
-    Each candidate stands in it as often as its weight says, weights reduced by their common divisor; where they still sum up
-    to more than `limit`, they are scaled down to it, to no less than 1.
+    Each candidate stands in it as often as its weight says, weights reduced by their common divisor; where they still
+    sum up to more than `limit`, they are scaled down to it, to no less than 1.
     """
     usable = [each for each in candidates if each.weight > 0]
     if not usable:
@@ -86,8 +86,8 @@ def _length(sizes: Sequence[int], limit: int) -> int:
 def rotate_to_continue(tuples: Sequence[Choice], last_used: tuple[str, ...]) -> int:
     """Give the index at which a new cycle best continues after the tuple of ids that was dealt last.
 
-    The tuple before that index agrees with the last one at as many positions as possible; for an instance that is gone, the one
-    that precedes it in the order of ids counts as itself. 0 where nothing was dealt yet.
+    The tuple before that index agrees with the last one at as many positions as possible; for an instance that is
+    gone, the one that precedes it in the order of ids counts as itself. 0 where nothing was dealt yet.
     """
     if not tuples or len(last_used) != len(tuples[0]):
         return 0

@@ -18,8 +18,8 @@ class StoreError(Exception):
 class Kind:
     """Numbers of one kind: first, first + step, ... up to last.
 
-    With `rotating` a new number is the one after the newest, from the start again at the end, so that a released one comes
-    back as late as possible. Otherwise it is the lowest that is free.
+    With `rotating` a new number is the one after the newest, from the start again at the end, so that a released one
+    comes back as late as possible. Otherwise it is the lowest that is free.
     """
 
     first: int

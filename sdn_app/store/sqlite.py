@@ -1,7 +1,7 @@
 """The store in one SQLite file (or ":memory:"), for one controller.
 
-In and out: see `sdn_app.store.interface`. Desired state is one JSON row an object; numbers are rows too. A file that is damaged,
-newer, or not ours is refused and left as it is. The file is locked while it is open.
+In and out: see `sdn_app.store.interface`. Desired state is one JSON row an object; numbers are rows too. A file that
+is damaged, newer, or not ours is refused and left as it is. The file is locked while it is open.
 """
 
 import sqlite3
@@ -31,8 +31,8 @@ _OBJECTS: dict[str, type] = {"chains": Chain, "services": Service, "instances": 
 class SqliteStore:
     """A `Store` in a SQLite file.
 
-    Numbers are also held in memory, as `_numbers[kind][key]` and its inverse `_keys[kind][number]`; `_hint` is where the search
-    for a free one starts.
+    Numbers are also held in memory, as `_numbers[kind][key]` and its inverse `_keys[kind][number]`; `_hint` is where
+    the search for a free one starts.
     """
 
     def __init__(self, path: Path | str) -> None:
