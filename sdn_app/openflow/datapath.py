@@ -1,10 +1,11 @@
 """The connection of one switch: Ryu's `Datapath` with a receive loop and a send path that no peer can block or break.
 
-In: bytes from the switch. Out: Ryu events as before, or, for message types that the application registered a handler for,
-the raw bytes. Broken messages, silence, a full buffer or a missed deadline end that one connection and are counted in
+In: bytes from the switch. Out: Ryu events as before, or, for message types that the application has a handler for, the
+raw bytes. Broken messages, silence, a full buffer or a missed deadline end that one connection and are counted in
 `guard_counters()`. Nothing here waits for a peer in the caller's turn, and nothing here knows about chains.
 """
 
+import contextlib
 import logging
 import ssl
 import struct
@@ -34,7 +35,7 @@ RECEIVE_BYTES = 1 << 18
 SLICE_S = 0.005
 MAX_PORTS = 65_536
 MAX_UNPARSED = 64
-"""Well-formed messages that Ryu's parser could not read are skipped; a connection that sends more than this many ends."""
+"""Well-formed messages that Ryu cannot read are skipped; a connection that sends more than this many ends."""
 _WRITE_BYTES = 1 << 18
 _BEFORE_HELLO = (guards.HELLO, guards.ERROR, guards.ECHO_REQUEST, guards.ECHO_REPLY)
 _HEADER = struct.Struct("!BBH").unpack_from
@@ -45,8 +46,11 @@ RawHandler = Callable[["GuardedDatapath", bytes], bool]
 
 
 def guard_counters() -> dict[str, int]:
-    """Number of events since the start, by reason: bad_message, bad_version, unparsed, handler_error, handshake_timeout,
-    handshake_limit, send_timeout, send_overflow, echo_timeout, refused_connection, port_limit."""
+    """Number of events since the start, by reason.
+
+    bad_message, unparsed, handler_error, handshake_timeout, handshake_limit, send_timeout, send_error, send_overflow,
+    echo_timeout, refused_connection, port_limit.
+    """
     return dict(_counters)
 
 
@@ -58,9 +62,9 @@ def count(reason: str) -> None:
 class GuardedDatapath(Datapath):  # type: ignore[misc]  # ryu is untyped
     """A switch's connection. Installed in place of Ryu's class by the launcher.
 
-    `packet_in_handler` and `raw_handlers` are shared by all connections and asked only after the handshake. They get one
-    whole message (header included, its body not validated) and return True when they consumed it; False passes it on to
-    the guards and to Ryu. When they raise, the message is checked: a malformed one ends the connection (as does
+    `packet_in_handler` and `raw_handlers` are shared by all connections and asked only after the handshake. They get
+    one whole message (header included, its body not validated) and return True when they consumed it; False passes it
+    on to the guards and to Ryu. When they raise, the message is checked: a malformed one ends the connection (as does
     `guards.BadMessage`); otherwise the exception is logged and counted and the message is consumed. They must not wait.
     """
 
@@ -106,10 +110,8 @@ class GuardedDatapath(Datapath):  # type: ignore[misc]  # ryu is untyped
         self._accepting = False
         self.set_state(DEAD_DISPATCHER)
         self._wake_sender()
-        try:
+        with contextlib.suppress(OSError, ValueError):
             self.socket.shutdown(SHUT_RDWR)
-        except (OSError, ValueError):
-            pass
 
     def close(self) -> None:
         """Stop sending what is not yet sent, and end the connection."""
@@ -130,10 +132,8 @@ class GuardedDatapath(Datapath):  # type: ignore[misc]  # ryu is untyped
             self._out.clear()
             self._queued_bytes = 0
             self.is_active = False
-            try:
+            with contextlib.suppress(OSError):
                 self.socket.close()
-            except OSError:
-                pass
 
     def _handshake_deadline(self) -> None:
         if self.state in (HANDSHAKE_DISPATCHER, CONFIG_DISPATCHER):
@@ -265,7 +265,7 @@ class GuardedDatapath(Datapath):  # type: ignore[misc]  # ryu is untyped
         return True
 
     def send(self, buf: Any, close_socket: bool = False) -> bool:
-        """Ryu's `send`, by way of `send_raw`: with `close_socket`, what is queued is sent and then the connection ends."""
+        """Ryu's `send` by way of `send_raw`; with `close_socket` what is queued is sent, then the connection ends."""
         sent = self.send_raw(bytes(buf))
         if close_socket and self._accepting:
             self._accepting = False
@@ -300,7 +300,7 @@ class GuardedDatapath(Datapath):  # type: ignore[misc]  # ryu is untyped
             self._abort()
 
     def _write(self, pending: list[bytes]) -> None:
-        """Send all of `pending`; each piece has the socket's deadline, so a peer that reads slowly lives and one that stops dies."""
+        """Send all of `pending`. Each piece has the socket's deadline: a peer may read slowly, but not stop."""
         data = memoryview(pending[0] if len(pending) == 1 else b"".join(pending))
         pending.clear()
         off, size = 0, len(data)

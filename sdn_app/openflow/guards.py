@@ -1,9 +1,9 @@
 """Structural validation of what a switch sends, before any parser sees it.
 
 Ryu's parser steps through nested elements by lengths that the peer wrote: a zero never ends, a cut one reads into its
-neighbour (CVE-2024-34483, -34484, -34486 to -34489, CVE-2024-28732, CVE-2020-35141). In: the raw bytes of one message. Out:
-nothing, or `BadMessage` with the reason. Every length that Ryu steps by must move forward, stay inside its parent, and be
-the exact size where Ryu steps by a constant instead of by what stands on the wire. No ryu import, no I/O, and it
+neighbour (CVE-2024-34483, -34484, -34486 to -34489, CVE-2024-28732, CVE-2020-35141). In: the raw bytes of one message.
+Out: nothing, or `BadMessage` with the reason. Every length that Ryu steps by must move forward, stay inside its parent,
+and be the exact size where Ryu steps by a constant instead of by what stands on the wire. No ryu import, no I/O, and it
 must not judge values (an unknown field or action is not malformed).
 """
 
@@ -33,9 +33,10 @@ _INSTRUCTIONS_WITH_ACTIONS = (3, 4, 5)
 _BAND_TYPES = (1, 2, 0xFFFF)
 _QUEUE_RATES = (1, 2)
 
-_U16 = struct.Struct("!H").unpack_from
-_U16X2 = struct.Struct("!HH").unpack_from
-_U32 = struct.Struct("!I").unpack_from
+_Unpack = Callable[[bytes, int], tuple[int, ...]]
+_U16: _Unpack = struct.Struct("!H").unpack_from
+_U16X2: _Unpack = struct.Struct("!HH").unpack_from
+_U32: _Unpack = struct.Struct("!I").unpack_from
 _HEAD = struct.Struct("!BBHI").unpack_from
 
 
@@ -85,11 +86,15 @@ def _match(buf: bytes, off: int, end: int) -> int:
 
 
 def _controller2(buf: bytes, off: int, end: int) -> None:
-    """Properties of NXAST_CONTROLLER2, walked with Ryu's own strides (which differ from the wire's for unknown types)."""
-    while off < end:
-        type_, length = _lengths(buf, off, end, "controller property")
+    """Properties of NXAST_CONTROLLER2, walked with Ryu's own strides, which take padding for properties.
+
+    Only user data's length moves Ryu, so only that one is judged.
+    """
+    while off + 4 <= end:
+        type_, length = _U16X2(buf, off)
         size = 4
         if type_ == _NXAC2PT_USERDATA:
+            _need(length >= 4, f"user data length {length}")
             size = (length - 1) // 4 * 4
             size += 4 if size > 4 and size % 8 == 0 else 0
         off += 4 + size
@@ -147,7 +152,7 @@ def _counted(size: int, unit: int, at: int) -> Callable[[bytes, int, int], int]:
         (length,) = _U16(buf, off + at)
         _need(length >= size and (length - size) % unit == 0, f"statistics entry length {length}")
         _need(off + length <= end, "statistics entry exceeds the message")
-        return int(off + length)
+        return off + length
 
     return entry
 
@@ -260,7 +265,7 @@ def _hello_versions(buf: bytes) -> bytes | None:
 
 
 def plain_hello(buf: bytes) -> bytes:
-    """The same HELLO with at most one version bitmap of one word, and no padding, which Ryu would read as an element."""
+    """The same HELLO with at most one version bitmap of one word, without padding (Ryu reads that as an element)."""
     version, _, _, xid = _HEAD(buf)
     word = _hello_versions(buf)
     body = b"" if word is None else struct.pack("!HH", 1, 8) + word

@@ -1,9 +1,9 @@
 """`ryu-manager` as this package installs it: Ryu's own manager with a guarded OpenFlow port.
 
-In: Ryu's command line, unchanged. It supplies the name that Ryu misses in current eventlet, changes defaults (loopback, one
-OpenFlow port, echo detection), puts `GuardedDatapath` and `GuardedServer` in the place of Ryu's, accepts OpenFlow 1.3 only, and
-ends with code 0 on SIGINT and SIGTERM within two seconds. Options given by the user win over the defaults. Applications are
-started by Ryu as ever; nothing here knows any of them. docs/decisions/0002-ryu-manager-launcher.md says why.
+In: Ryu's command line, unchanged. It supplies the name that Ryu misses in current eventlet, changes defaults (loopback,
+one OpenFlow port, echo detection), puts `GuardedDatapath` and `GuardedServer` in the place of Ryu's, accepts OpenFlow
+1.3 only, and ends with code 0 on SIGINT and SIGTERM within two seconds. Options given by the user win over the
+defaults. Applications are started by Ryu as ever; nothing here knows any of them. Why: docs/decisions/0002.
 """
 
 import logging
