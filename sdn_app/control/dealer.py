@@ -88,7 +88,14 @@ def client_of(frame: bytes) -> int:
 
 
 def _connection(dpid: int, frame: bytes) -> bytes:
-    """Bytes that are the same for all frames of a connection: switch, protocol, addresses and (TCP, UDP) ports."""
+    """Bytes that are equal for frames that belong to one new connection: switch, protocol, addresses, and ports (UDP), ports
+    and sequence number (TCP: a port that is used again is another connection) or identifier (ICMP)."""
     start = 14 + (frame[14] & 15) * 4 if len(frame) > 14 else 14
-    ports = frame[start : start + 4] if frame[23:24] in (b"\x06", b"\x11") else frame[start + 4 : start + 6]
-    return dpid.to_bytes(8, "big") + frame[23:24] + frame[26:34] + ports
+    protocol = frame[23:24]
+    if protocol == b"\x06":
+        name = frame[start : start + 8]
+    elif protocol == b"\x11":
+        name = frame[start : start + 4]
+    else:
+        name = frame[start + 4 : start + 6]
+    return dpid.to_bytes(8, "big") + protocol + frame[26:34] + name
