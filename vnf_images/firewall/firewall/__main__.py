@@ -1,0 +1,103 @@
+"""Runs the firewall: rules first, so that no frame passes unfiltered, then the bridge, then a watch over both.
+
+In: MGMT_ADDRESS, CAPACITY_MBPS, RULES_FILE. Ends with 0 on SIGTERM and 2 when settings or rules are wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from firewall.metrics import FirewallCollector
+from firewall.ruleset import Ruleset, RulesRefused
+from firewall.traffic import LoadMeter, port_statistics
+from prometheus_client import REGISTRY
+from vnf import management, settings
+from vnf.log import log
+from vnf.plumbing import Bridge, Plumber, PlumbingFailed, Port, Wiring, host
+from vnf.signals import Signals
+
+PORTS = ("in0", "out0")
+LOOK_AGAIN_S = 2.0
+SILENCE_S = 15.0
+
+
+class Firewall:
+    """What the watch found last, for /health."""
+
+    def __init__(self, ruleset: Ruleset, plumber: Plumber, capacity_mbps: float) -> None:
+        self._ruleset = ruleset
+        self._plumber = plumber
+        self._meter = LoadMeter(capacity_mbps)
+        self._reason = "starting"
+        self._looked_s = time.monotonic()
+
+    def look(self) -> None:
+        """Put ports and bridge right, and note what is still wrong."""
+        try:
+            commands, wrong = self._plumber.apply()
+            if commands:
+                log("plumbed", commands=[" ".join(command) for command in commands])
+        except PlumbingFailed as error:
+            wrong = [str(error)]
+        try:
+            self._ruleset.counts()
+        except RulesRefused as error:
+            wrong = [*wrong, str(error)]
+        reason = "; ".join(wrong)
+        if reason != self._reason:
+            log("health", reason=reason or "ok")
+        now_s = time.monotonic()
+        self._meter.read(now_s, {port: counts["rx_bytes"] for port, counts in port_statistics(PORTS).items()})
+        self._reason, self._looked_s = reason, now_s
+
+    def health(self) -> management.Health:
+        """Called from the management server's threads. A packet filter without state has no connections to count."""
+        silent = time.monotonic() - self._looked_s > SILENCE_S
+        return management.Health(self._meter.load, 0, "the watch stopped" if silent else self._reason)
+
+
+def main() -> int:
+    signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    addresses = settings.addresses("MGMT_ADDRESS")
+    capacity_mbps = settings.number("CAPACITY_MBPS", 1000, 0.001, 1e6)
+    ruleset = Ruleset(Path(os.environ.get("RULES_FILE") or "/etc/vnf/rules.nft"))
+    try:
+        ruleset.guard()
+        ruleset.load()
+    except RulesRefused as error:
+        settings.stop("rules refused", error=str(error))
+    log("rules loaded", rules=[count.rule for count in ruleset.counts()])
+    collector = FirewallCollector(ruleset, PORTS)
+    REGISTRY.register(collector)
+    ports = (*(Port(name, data=True) for name in PORTS), Port("mgmt0", addresses))
+    plumber = Plumber(Wiring(ports, Bridge("br0", PORTS)))
+    firewall = Firewall(ruleset, plumber, capacity_mbps)
+    management.serve(host(addresses), firewall.health)
+    while True:
+        firewall.look()
+        plumber.wait(LOOK_AGAIN_S, signals)
+        for number in signals.taken():
+            if number is not signal.SIGHUP:
+                log("ending", signal=number.name)
+                return 0
+            reload(ruleset, collector)
+
+
+def reload(ruleset: Ruleset, collector: FirewallCollector) -> None:
+    """Load the rules file anew; the old rules stay where it is refused."""
+    try:
+        ruleset.load()
+    except RulesRefused as error:
+        collector.reloads["refused"] += 1
+        log("rules refused, the old ones stay", error=str(error))
+    else:
+        collector.reloads["loaded"] += 1
+        log("rules loaded", rules=[count.rule for count in ruleset.counts()])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
