@@ -65,6 +65,7 @@ class SqliteStore:
         if version > SCHEMA_VERSION:
             raise self._error(f"its schema is version {version}; this program knows up to {SCHEMA_VERSION}")
         self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
         with self._change():
             if not tables:
                 for statement in _SCHEMA:
