@@ -17,6 +17,7 @@ from vnf.log import INSTANCE, log
 from vnf.plumbing import host
 
 SAMPLE_S = 1.0
+BACKLOG = 2048
 CARRIER = Path("/sys/class/net/in0/carrier")
 
 
@@ -35,13 +36,12 @@ class LoadMeter:
             self.load = min(1.0, used_s / (elapsed_s * self._quota))
 
 
-def listening(address: str, port: int) -> socket.socket:
-    """A listening socket on an address that need not exist yet."""
+def bound(address: str, port: int) -> socket.socket:
+    """A bound socket on an address that need not exist yet."""
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_IP, management.IP_FREEBIND, 1)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.bind((address, port))
-    made.listen(2048)
     return made
 
 
@@ -76,7 +76,7 @@ async def run() -> None:
 
     management.serve(host(settings.addresses("MGMT_ADDRESS")), health)
     sampling = asyncio.ensure_future(meter.sample_forever())
-    servers = [await loop.create_server(lambda: Connection(service), sock=listening(address, port)) for address in addresses]
+    servers = [await loop.create_server(lambda: Connection(service), sock=bound(address, port), backlog=BACKLOG) for address in addresses]
     log("serving", addresses=addresses, port=port, cost_ms=1000 * cost_s)
     counted_s = 0.0
     while not ending.is_set():
