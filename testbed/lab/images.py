@@ -203,7 +203,7 @@ def _debootstrap(client: docker.DockerClient) -> None:
         raise ImageProblem("no root image: Docker Hub is out of reach and debootstrap is not installed")
     STATE_FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="root-", dir=STATE_FOLDER) as folder:
-        _say(f"debootstrap of {SUITE} (about 40 s)")
+        _say(f"debootstrap of {SUITE} (40 s on a free machine)")
         started = time.monotonic()
         _follow_debootstrap([program, "--variant=minbase", SUITE, folder], {**os.environ, "PATH": path})
         tar = ["tar", "--create", f"--directory={folder}", "--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*"]

@@ -25,7 +25,6 @@ class LoadMeter:
     """The share of the CPU quota that this process used, over the last second."""
 
     def __init__(self) -> None:
-        self._quota = cpu_quota()
         self.load = 0.0
 
     async def sample_forever(self) -> None:
@@ -33,7 +32,7 @@ class LoadMeter:
             before = time.monotonic(), time.process_time()
             await asyncio.sleep(SAMPLE_S)
             elapsed_s, used_s = time.monotonic() - before[0], time.process_time() - before[1]
-            self.load = min(1.0, used_s / (elapsed_s * self._quota))
+            self.load = min(1.0, used_s / (elapsed_s * cpu_quota()))  # read anew: a quota may be changed while it runs
 
 
 def bound(address: str, port: int) -> socket.socket:
