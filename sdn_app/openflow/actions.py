@@ -127,8 +127,11 @@ _ENCODERS = cast(
 )
 
 
-def decode_actions(buf: bytes, offset: int, end: int) -> tuple[Action, ...]:
-    """The actions between `offset` and `end`. Raises BadMessage where a length does not fit."""
+def decode_actions(buf: bytes, offset: int, end: int, inside_ct: bool = False) -> tuple[Action, ...]:
+    """The actions between `offset` and `end`. Raises BadMessage where a length does not fit.
+
+    Inside ct's exec(...) another ct stays foreign: otherwise a hostile message could nest until the stack ends.
+    """
     actions = []
     while offset < end:
         if offset + 8 > end:
@@ -137,13 +140,13 @@ def decode_actions(buf: bytes, offset: int, end: int) -> tuple[Action, ...]:
         after = offset + length
         if length < 8 or length % 8 or after > end:
             raise BadMessage(f"action {kind} at {offset}: length {length} before {end}")
-        action = _decode_action(buf, kind, offset, after)
+        action = _decode_action(buf, kind, offset, after, inside_ct)
         actions.append(cast(Action, Foreign(bytes(buf[offset:after]))) if action is None else action)
         offset = after
     return tuple(actions)
 
 
-def _decode_action(buf: bytes, kind: int, offset: int, end: int) -> Action | None:
+def _decode_action(buf: bytes, kind: int, offset: int, end: int, inside_ct: bool) -> Action | None:
     """The action, or None where it is foreign."""
     if kind == OUTPUT and end - offset == 16:
         _, _, port, max_len = _OUTPUT.unpack_from(buf, offset)
@@ -154,7 +157,8 @@ def _decode_action(buf: bytes, kind: int, offset: int, end: int) -> Action | Non
         return _decode_load(buf, offset + 4, end)
     if kind == EXPERIMENTER and end - offset >= 16:
         _, _, vendor, subtype = _NICIRA.unpack_from(buf, offset)
-        decoder = _NICIRA_DECODERS.get(subtype) if vendor == NICIRA else None
+        known = vendor == NICIRA and not (inside_ct and subtype == CT)
+        decoder = _NICIRA_DECODERS.get(subtype) if known else None
         return decoder(buf, offset, end) if decoder else None
     return None
 
@@ -195,7 +199,7 @@ def _decode_ct(buf: bytes, offset: int, end: int) -> Ct | None:
     if end - offset < 24:
         raise BadMessage(f"ct at {offset}: length {end - offset}, expected 24 or more")
     flags, zone_field, zone, table, alg = _CT.unpack_from(buf, offset)[4:]
-    nested = decode_actions(buf, offset + 24, end)
+    nested = decode_actions(buf, offset + 24, end, inside_ct=True)
     execute = tuple(action for action in nested if isinstance(action, SetField | Move))
     if flags & ~CT_COMMIT or zone_field or alg or len(execute) != len(nested):
         return None

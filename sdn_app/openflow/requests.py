@@ -92,7 +92,9 @@ def _bucket(bucket: Bucket) -> bytes:
 
 
 def encode_meter_mod(meter: Meter, command: Command, xid: int) -> bytes:
-    """Add, modify or delete one meter."""
+    """Add, modify or delete one meter. A burst of 0 is refused: the switch would put the rate in its place."""
+    if meter.burst < 1 and command != "delete":
+        raise ValueError(f"meter {meter.meter_id}: burst {meter.burst}, expected 1 or more")
     band = b"" if command == "delete" else _BAND.pack(METER_DROP, 16, meter.rate_pps, meter.burst)
     return _message(METER_MOD, xid, _METER_MOD.pack(_COMMANDS[command], METER_PACKETS_AND_BURST, meter.meter_id) + band)
 
