@@ -158,8 +158,8 @@ def _card(card: Card) -> str:
     parts = [
         f'<g transform="translate({x:.1f},{y:.1f})">',
         f'<rect width="{CARD_WIDTH}" height="{card.height:.0f}" rx="12" fill="#ffffff" stroke="#94a3b8"/>',
-        f'<path d="M0 {HEADER_HEIGHT} V12 Q0 0 12 0 H{CARD_WIDTH - 12} Q{CARD_WIDTH} 0 {CARD_WIDTH} 12 V{HEADER_HEIGHT} '
-        f'Z" fill="{colour}"/>',
+        f'<path fill="{colour}" d="M0 {HEADER_HEIGHT} V12 Q0 0 12 0 '
+        f'H{CARD_WIDTH - 12} Q{CARD_WIDTH} 0 {CARD_WIDTH} 12 V{HEADER_HEIGHT} Z"/>',
         f'<text x="14" y="26" font-size="16" font-weight="600" fill="#ffffff">{name}</text>',
         f'<text x="{CARD_WIDTH - 14}" y="26" font-size="13" text-anchor="end" fill="#ffffff" {MONO}>'
         f"s{card.domain} · 10.{card.domain}.0.0</text>",

@@ -147,7 +147,7 @@ def _paths(report: Report) -> str:
         "#measured, ms",
         "",
     )
-    note = "Measured: the least round trip that TCP saw on any connection of the path; conntrack tells a connection's path."
+    note = "Measured: the least round trip that TCP saw on any connection of the path; conntrack tells which."
     return _section("Paths", heads, rows, note)
 
 

@@ -18,7 +18,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Two switches and what is between them: configured, by `ping` there and back, as the controller sees it one way."""
+    """Two switches and what is between them: configured, by `ping` (round trip), as the controller sees it."""
 
     a: int
     b: int
