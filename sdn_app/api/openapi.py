@@ -64,8 +64,7 @@ def _optional(name: str, place: str, schema: dict[str, Any]) -> dict[str, Any]:
 def _responses(route: Route) -> dict[str, Any]:
     success: dict[str, Any] = {"description": HTTPStatus(route.status).phrase}
     if route.status != HTTPStatus.NO_CONTENT:
-        schema = {"type": "string"} if route.answer is None else ref(route.answer)
-        success["content"] = {route.media_type: {"schema": schema}}
+        success["content"] = {route.media_type: {} if route.answer is None else {"schema": ref(route.answer)}}
     if route.status == HTTPStatus.CREATED:
         success["headers"] = {"Location": {"required": True, "schema": {"type": "string"}}}
     statuses = set(_ALWAYS) | set(route.problems)

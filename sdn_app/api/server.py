@@ -21,6 +21,7 @@ BODY_S = 15.0  # for the body of one request
 SEND_S = 20.0  # for one write; longer than the keepalive of an event stream
 LONGEST_LINE_BYTES = 8192
 MOST_CONNECTIONS = 512
+_CONNECTION = "sfc.connection"  # the `Protocol` of a request, in its environ
 
 
 class _Deadline:
@@ -57,6 +58,7 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet ha
     def get_environ(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environ()
         environ["wsgi.input"].rfile = _Deadline(self.rfile)
+        environ[_CONNECTION] = self
         return environ
 
 
@@ -83,7 +85,7 @@ def serve_socket(app: Any, listener: Any, log: logging.Logger) -> Any:
     return eventlet.spawn(
         eventlet.wsgi.server,
         listener,
-        app,
+        _closing(app),
         log=log,
         protocol=Protocol,
         max_size=MOST_CONNECTIONS,
@@ -92,3 +94,17 @@ def serve_socket(app: Any, listener: Any, log: logging.Logger) -> Any:
         socket_timeout=SEND_S,
         debug=False,
     )
+
+
+def _closing(app: Any) -> Any:
+    """`app`, with connections that end after an answer that says so: eventlet would read on where a body went wrong."""
+
+    def closing(environ: dict[str, Any], start_response: Any) -> Any:
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            if ("Connection", "close") in headers:
+                environ[_CONNECTION].close_connection = True
+            return start_response(status, headers, exc_info)
+
+        return app(environ, start)
+
+    return closing

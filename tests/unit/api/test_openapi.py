@@ -1,4 +1,4 @@
-"""The OpenAPI document against the application: schemathesis makes requests from it and holds the answers against it."""
+"""Schemathesis makes requests from the OpenAPI document and holds the answers against it; documents lose nothing."""
 
 import schemathesis
 from fake_backend import FakeBackend
