@@ -1,38 +1,49 @@
-"""The four-domain network: headquarters in domain 1, clients in domains 2, 3 and 4.
+"""The four-domain emergency network: headquarters (domain 1) and three buildings (domains 2, 3, 4) with clients.
 
-In: latencies, bandwidth, jitter, loss and the number of clients. Out: a Mininet `Topo`; `mn --custom topologies/four_domain.py
---topo four_domain,clients=2`. Links 1-2, 1-3, 1-4, 2-3, 3-4. With the defaults a direct, a two-hop and a three-hop path to the
-headquarters differ: from domain 2 they take 5, 11 and 18 ms one way. Data only: must not import anything but Mininet, so that
-`mn` can load this file alone.
+`mn --custom topologies/four_domain.py --topo four_domain` runs it on plain Mininet; add `--link tc` for the latencies. Data, no
+behaviour. Virtual links 1-2, 1-3, 1-4, 2-3, 3-4 as the ARCA draft has them (draft-pedro-anticipated-adaptation-00, section
+6.2); it states no latencies. The defaults here make the direct, two-hop and three-hop ways from each building differ:
+
+    from domain 2: 5 ms direct, 11 ms by 3, 13 ms by 3 and 4;  3: 8, 8 + .. by 2 or 4;  4: 6 ms direct
 """
 
 from mininet.topo import Topo
 
-TRUNK_MTU = 1600  # room for NSH
-MAX_CLIENTS = 9  # a host is h<domain><index>, one digit
+DELAYS_MS = {(1, 2): 5.0, (1, 3): 7.0, (1, 4): 6.0, (2, 3): 4.0, (3, 4): 3.0}
+BANDWIDTH_MBPS = 100.0
+TRUNK_MTU = 1600
 
 
 class FourDomain(Topo):
-    """Switch sN is domain N; client H of domain N is hNH with 10.N.0.H/8. `msAB` is the one-way latency of link A-B."""
+    """Switches s1 to s4, one a domain; clients `cN` (and `cN_2`, ...) in domains 2, 3 and 4.
 
-    def build(
-        self, clients=1, ms12=5.0, ms13=7.0, ms14=8.0, ms23=4.0, ms34=6.0, bw=100.0, jitter_ms=0.0, loss=0.0, hq_clients=0
-    ):
-        """`clients` per domain 2-4, `hq_clients` in domain 1; `bw` in Mbit/s, `loss` in percent, of every trunk."""
-        if not 0 <= clients <= MAX_CLIENTS or not 0 <= hq_clients <= MAX_CLIENTS:
-            raise ValueError(f"clients: {clients}, hq_clients: {hq_clients}; expected 0..{MAX_CLIENTS}")
+    Parameters: `clients` in each building; `delays_ms` one way, by link; `bandwidth_mbps`, `jitter_ms`, `loss_percent` for all.
+    """
+
+    def build(  # noqa: D102
+        self,
+        clients: int = 1,
+        delays_ms: dict[tuple[int, int], float] | None = None,
+        bandwidth_mbps: float = BANDWIDTH_MBPS,
+        jitter_ms: float = 0.0,
+        loss_percent: float = 0.0,
+    ) -> None:
         for number in range(1, 5):
             self.addSwitch(f"s{number}", dpid=f"{number:016x}", protocols="OpenFlow13")
-            for index in range(1, (hq_clients if number == 1 else clients) + 1):
-                name = self.addHost(f"h{number}{index}", ip=f"10.{number}.0.{index}/8")
-                self.addLink(name, f"s{number}")
-        for (a, b), delay_ms in {(1, 2): ms12, (1, 3): ms13, (1, 4): ms14, (2, 3): ms23, (3, 4): ms34}.items():
-            shape = {"delay": f"{delay_ms}ms", "bw": bw, "mtu": TRUNK_MTU}
-            if jitter_ms:
-                shape["jitter"] = f"{jitter_ms}ms"
-            if loss:
-                shape["loss"] = loss
-            self.addLink(f"s{a}", f"s{b}", **shape)
+        for building in (2, 3, 4):
+            for serial in range(1, int(clients) + 1):
+                name = f"c{building}" if serial == 1 else f"c{building}_{serial}"
+                host = self.addHost(name, ip=f"10.{building}.0.{serial}/8")
+                self.addLink(host, f"s{building}")
+        for (a, b), delay_ms in {**DELAYS_MS, **(delays_ms or {})}.items():
+            self.addLink(
+                f"s{a}",
+                f"s{b}",
+                delay=f"{delay_ms}ms",
+                bw=bandwidth_mbps,
+                jitter=f"{jitter_ms}ms" if jitter_ms else None,
+                loss=loss_percent or None,
+            )
 
 
 topos = {"four_domain": FourDomain}

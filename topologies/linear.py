@@ -1,27 +1,17 @@
-"""A line of domains, clients in each.
-
-In: the number of switches and clients, latency and bandwidth of every trunk. Out: a Mininet `Topo`; `mn --custom
-topologies/linear.py --topo linear_domains,switches=5`. Data only: must not import anything but Mininet.
-"""
+"""A chain of switches: `mn --custom topologies/linear.py --topo sfc_linear,3`. Clients everywhere but in domain 1."""
 
 from mininet.topo import Topo
 
-TRUNK_MTU = 1600  # room for NSH
 
+class Linear(Topo):
+    """Switches s1 to sN in a row, a client on each but the first. `delay_ms` is one way, of every link."""
 
-class LinearDomains(Topo):
-    """s1 - s2 - ... - sK; client H of domain N is hNH with 10.N.0.H/8."""
-
-    def build(self, switches=4, clients=1, delay_ms=5.0, bw=100.0):
-        """`delay_ms` one way and `bw` in Mbit/s of every trunk."""
-        if not 1 <= switches <= 255 or not 0 <= clients <= 9:
-            raise ValueError(f"switches: {switches}, clients: {clients}; expected 1..255 and 0..9")
-        for number in range(1, switches + 1):
+    def build(self, switches: int = 3, delay_ms: float = 2.0, bandwidth_mbps: float = 100.0) -> None:  # noqa: D102
+        for number in range(1, int(switches) + 1):
             self.addSwitch(f"s{number}", dpid=f"{number:016x}", protocols="OpenFlow13")
-            for index in range(1, clients + 1):
-                self.addLink(self.addHost(f"h{number}{index}", ip=f"10.{number}.0.{index}/8"), f"s{number}")
             if number > 1:
-                self.addLink(f"s{number - 1}", f"s{number}", delay=f"{delay_ms}ms", bw=bw, mtu=TRUNK_MTU)
+                self.addLink(self.addHost(f"c{number}", ip=f"10.{number}.0.1/8"), f"s{number}")
+                self.addLink(f"s{number - 1}", f"s{number}", delay=f"{delay_ms}ms", bw=bandwidth_mbps)
 
 
-topos = {"linear_domains": LinearDomains}
+topos = {"sfc_linear": Linear}

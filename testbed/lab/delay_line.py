@@ -1,122 +1,139 @@
-"""Links in user space: frames read from one TAP device are written to its peer later, for kernels without sch_netem.
+"""A delay line in user space for machines without netem: frames wait between pairs of TAP devices.
 
-In: a JSON list of lines on the command line, `[{"a","b","delay_ms","jitter_ms","loss_percent","bandwidth_mbps","seed"}]`, whose
-TAP devices exist. Out: frames. One process serves all links of a lab. Order is kept within a direction, also with jitter.
-Must not create or configure devices.
+In: a JSON list of links on standard input, each with two existing TAP devices and the parameters of netem's. Out: frames, late.
+One process carries all links; it ends with SIGTERM. Frames of one direction never overtake each other. It invents no frames
+and knows nothing of what they carry.
 """
 
-from __future__ import annotations
-
+import errno
 import fcntl
+import heapq
 import json
 import os
 import random
 import select
+import signal
 import struct
 import sys
 import time
-from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-TUNSETIFF = 0x400454CA
-IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
-FRAME_BYTES = 65536
-BURST = 32  # frames read from one device before the others have their turn
-QUEUE_S = 0.1  # how much may wait for bandwidth before frames are dropped
-WAKE_S = 0.00006  # the kernel's timer slack: wake this much earlier and spin
+TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
+MAX_FRAME = 65536
+BURST = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """One direction of a link."""
+class LinkParameters:
+    """One link: its TAP devices and, for each direction alike, one-way delay, jitter (ms), loss (%), rate (Mbit/s)."""
 
-    delay_s: float
-    jitter_s: float = 0.0
-    loss: float = 0.0  # 0..1
-    rate_bps: float | None = None
+    a: str
+    b: str
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+    loss_percent: float = 0.0
+    bandwidth_mbps: float | None = None
+    queue_frames: int = 1000
+    seed: int = 0
 
 
+@dataclass(slots=True)
 class Direction:
-    """Frames on their way. Invariant: due times in `waiting` never decrease."""
+    """One way of a link. `free_at` is when its last bit leaves the sender; `last` when its last frame arrives."""
 
-    def __init__(self, shape: Shape, seed: int) -> None:
-        self.shape = shape
-        self.random = random.Random(seed)
-        self.free_at = 0.0
-        self.last_due = 0.0
-        self.waiting: deque[tuple[float, bytes]] = deque()
+    parameters: LinkParameters
+    chance: random.Random
+    free_at: float = 0.0
+    last: float = 0.0
+    waiting: int = 0
+    dropped: int = 0
 
-    def put(self, frame: bytes, now: float) -> None:
-        """Take a frame that arrived at `now`, or lose it."""
-        shape = self.shape
-        if shape.loss and self.random.random() < shape.loss:
-            return
-        sent = now
-        if shape.rate_bps:
-            begin = max(now, self.free_at)
-            if begin - now > QUEUE_S:
-                return
-            self.free_at = sent = begin + len(frame) * 8 / shape.rate_bps
-        due = sent + shape.delay_s
-        if shape.jitter_s:
-            due += self.random.uniform(-shape.jitter_s, shape.jitter_s)
-        self.last_due = due = max(due, self.last_due)
-        self.waiting.append((due, frame))
+    def arrival(self, now: float, size: int) -> float | None:
+        """When a frame of `size` bytes that comes now arrives; None where it is lost or the queue is full."""
+        p = self.parameters
+        if self.waiting >= p.queue_frames or (p.loss_percent and self.chance.random() * 100 < p.loss_percent):
+            self.dropped += 1
+            return None
+        if p.bandwidth_mbps:
+            self.free_at = max(now, self.free_at) + size * 8 / (p.bandwidth_mbps * 1e6)
+            now = self.free_at
+        delay_ms = p.delay_ms
+        if p.jitter_ms:
+            delay_ms = max(0.0, delay_ms + self.chance.uniform(-p.jitter_ms, p.jitter_ms))
+        self.last = max(self.last, now + delay_ms / 1e3)
+        return self.last
 
-    def take(self, now: float) -> list[bytes]:
-        """The frames that are due."""
-        due = []
-        while self.waiting and self.waiting[0][0] <= now:
-            due.append(self.waiting.popleft()[1])
-        return due
+
+@dataclass(slots=True)
+class DelayLine:
+    """All links of a process: `ends` maps a file descriptor to (the descriptor at the other end, direction)."""
+
+    ends: dict[int, tuple[int, Direction]] = field(default_factory=dict)
+    under_way: list[tuple[float, int, int, bytes, Direction]] = field(default_factory=list)
+    number: int = 0
+
+    def add(self, parameters: LinkParameters, a: int, b: int) -> None:
+        """Join two descriptors."""
+        for serial, (here, there) in enumerate(((a, b), (b, a))):
+            self.ends[here] = (there, Direction(parameters, random.Random(parameters.seed * 2 + serial)))
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Carry frames until `stopped`."""
+        descriptors = list(self.ends)
+        while not stopped():
+            timeout = 0.2
+            if self.under_way:
+                timeout = max(0.0, self.under_way[0][0] - time.monotonic())
+            ready = select.select(descriptors, (), (), min(timeout, 0.2))[0]
+            for descriptor in ready:
+                self._take(descriptor)
+            self._deliver()
+
+    def _take(self, descriptor: int) -> None:
+        to, direction = self.ends[descriptor]
+        for _ in range(BURST):
+            try:
+                frame = os.read(descriptor, MAX_FRAME)
+            except OSError as error:
+                if error.errno in (errno.EAGAIN, errno.EIO, errno.EBADFD):
+                    return
+                raise
+            due = direction.arrival(time.monotonic(), len(frame))
+            if due is not None:
+                direction.waiting += 1
+                self.number += 1
+                heapq.heappush(self.under_way, (due, self.number, to, frame, direction))
+
+    def _deliver(self) -> None:
+        while self.under_way and self.under_way[0][0] <= time.monotonic():
+            _, _, to, frame, direction = heapq.heappop(self.under_way)
+            direction.waiting -= 1
+            try:
+                os.write(to, frame)
+            except OSError as error:  # the far interface is down or its queue is full: the frame is lost, as on a wire
+                if error.errno not in (errno.EIO, errno.EAGAIN, errno.ENOBUFS, errno.EBADFD):
+                    raise
 
 
 def open_tap(name: str) -> int:
-    """A file descriptor that reads and writes the frames of an existing TAP device."""
-    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
-    return fd
-
-
-def run(routes: dict[int, tuple[int, Direction]]) -> None:
-    """Carry frames for ever. `routes` maps a descriptor to its peer and the direction towards it."""
-    inputs = list(routes)
-    outgoing = list(routes.values())
-    clock = time.monotonic
-    while True:
-        heads = [direction.waiting[0][0] for _, direction in outgoing if direction.waiting]
-        wait_s = max(0.0, min(heads) - clock() - WAKE_S) if heads else None
-        ready = select.select(inputs, (), (), wait_s)[0]
-        for fd in ready:
-            direction = routes[fd][1]
-            for _ in range(BURST):
-                try:
-                    frame = os.read(fd, FRAME_BYTES)
-                except OSError:
-                    break
-                direction.put(frame, clock())
-        now = clock()
-        for peer, direction in outgoing:
-            if direction.waiting and direction.waiting[0][0] <= now:
-                for frame in direction.take(now):
-                    try:
-                        os.write(peer, frame)
-                    except OSError:  # the link is cut, or its queue is full: the frame is lost
-                        continue
+    """A non-blocking descriptor of an existing TAP device."""
+    descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
+    return descriptor
 
 
 def main() -> int:
-    """Read the lines from the first argument, say `ready`, carry frames until a signal comes."""
-    routes: dict[int, tuple[int, Direction]] = {}
-    for line in json.loads(sys.argv[1]):
-        rate = line.get("bandwidth_mbps")
-        shape = Shape(line["delay_ms"] / 1e3, line["jitter_ms"] / 1e3, line["loss_percent"] / 100, rate * 1e6 if rate else None)
-        a, b = open_tap(line["a"]), open_tap(line["b"])
-        routes[a] = (b, Direction(shape, line["seed"]))
-        routes[b] = (a, Direction(shape, line["seed"] + 1))
-    os.setpriority(os.PRIO_PROCESS, 0, -15)
+    """Read links, carry frames until SIGTERM or SIGINT."""
+    ended: list[int] = []
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda number, frame: ended.append(number))
+    line = DelayLine()
+    for link in json.load(sys.stdin):
+        parameters = LinkParameters(**link)
+        line.add(parameters, open_tap(parameters.a), open_tap(parameters.b))
     print("ready", flush=True)
-    run(routes)
+    line.run(lambda: bool(ended))
     return 0
 
 

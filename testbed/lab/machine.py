@@ -1,117 +1,91 @@
-"""Finds out what the machine has, and starts Open vSwitch where it does not run.
+"""Finds out what the machine has, starts what is missing, and says what it chose.
 
-In: the machine as it is, and a record. Out: a `Machine`, whose `lines` say what was found and chosen. Must not change the
-machine except by what it records, nor start what runs already.
+In: the machine. Out: a `Machine`: which datapath, what makes links slow, who runs Open vSwitch. What is started is recorded and
+later stopped; what ran before is used as it is and left running.
 """
-
-from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.lab.record import Record
+from testbed.lab.record import LabRecord, run
 
+OVS_SCRIPTS = Path("/usr/share/openvswitch/scripts")
 OVS_RUN = Path("/var/run/openvswitch")
-OVS_DATABASE = Path("/etc/openvswitch/conf.db")
-OVS_SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 OVS_UNIT = "openvswitch-switch.service"
-
-
-class MachineProblem(RuntimeError):
-    """Something that the lab needs is missing; the message says what and how to get it."""
+ANSWER_WITHIN_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What was found."""
+    """What was found and chosen."""
 
-    kernel: str
-    ovs_module: bool
-    netem: bool
     systemd: bool
-    ovs_started_here: bool
+    kernel_datapath: bool
+    netem: bool
+    ovs_was_running: bool
 
     @property
     def datapath(self) -> str:
-        """Mininet's word for the datapath that is used: `kernel` or `user`."""
-        return "kernel" if self.ovs_module else "user"
+        """Mininet's name of the datapath."""
+        return "kernel" if self.kernel_datapath else "user"
 
-    def lines(self) -> tuple[str, ...]:
-        """For people: each finding and the choice that follows from it."""
-        return (
-            f"kernel      {self.kernel}",
-            "switching   Open vSwitch " + ("kernel module" if self.ovs_module else "in user space (datapath_type=netdev): no kernel module"),
-            "daemon      Open vSwitch " + ("started by the lab" if self.ovs_started_here else "was running"),
-            "latency     " + ("sch_netem and htb" if self.netem else "delay line in user space: the kernel has no sch_netem"),
-            "services    " + ("systemd" if self.systemd else "no systemd: daemons are started by hand"),
-        )
+    def lines(self) -> list[str]:
+        """For people to read."""
+        return [
+            f"systemd: {'yes' if self.systemd else 'no; daemons are started by hand'}",
+            f"Open vSwitch: {'was running' if self.ovs_was_running else 'started by the lab'}",
+            f"datapath: {'kernel module' if self.kernel_datapath else 'user space (no kernel module)'}",
+            f"links: {'netem' if self.netem else 'delay line in user space (no sch_netem)'}",
+        ]
 
 
-def inspect(record: Record) -> Machine:
-    """Look, and start Open vSwitch if it does not answer. Raises MachineProblem."""
+def examine(record: LabRecord) -> Machine:
+    """Find out, and start Open vSwitch where it does not run."""
+    missing = [tool for tool in ("ovs-vsctl", "mnexec", "ip", "tc", "ethtool", "nsenter") if not shutil.which(tool)]
+    if missing:
+        raise RuntimeError(f"missing: {', '.join(missing)}; ./scripts/setup installs them")
     if os.geteuid() != 0:
-        raise MachineProblem("the lab makes network interfaces and namespaces: run it as root")
-    for program in ("ip", "tc", "ovs-vsctl", "ovs-vswitchd", "mnexec", "ethtool", "nsenter"):
-        if shutil.which(program) is None:
-            raise MachineProblem(f"{program} is missing; scripts/setup installs it")
-    systemd = Path("/run/systemd/system").is_dir()
-    module = _has_ovs_module()
-    return Machine(
-        kernel=os.uname().release,
-        ovs_module=module,
-        netem=_has_netem(),
-        systemd=systemd,
-        ovs_started_here=_ensure_ovs(record, systemd),
-    )
+        raise RuntimeError("the lab needs root: network namespaces, Open vSwitch and Docker")
+    systemd = Path("/run/systemd/system").exists()
+    running = _ovs_answers()
+    if not running:
+        _start_ovs(record, systemd)
+    return Machine(systemd, _has_kernel_datapath(), _has_netem(), running)
 
 
-def _has_ovs_module() -> bool:
-    _quiet("modprobe", "openvswitch")
-    return Path("/sys/module/openvswitch").is_dir()
+def _ovs_answers() -> bool:
+    return run("ovs-vsctl", "--timeout=2", "show") is None and run("ovs-appctl", "--timeout=2", "version") is None
+
+
+def _has_kernel_datapath() -> bool:
+    if not Path("/sys/module/openvswitch").exists():
+        run("modprobe", "openvswitch")
+    return Path("/sys/module/openvswitch").exists()
 
 
 def _has_netem() -> bool:
-    """Tried in a namespace of its own, which is gone when the command ends."""
-    _quiet("modprobe", "sch_netem")
-    return _quiet("unshare", "--net", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
+    """Tried, not guessed: on the loopback interface of a network namespace of its own."""
+    return run("unshare", "-n", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms") is None
 
 
-def _ensure_ovs(record: Record, systemd: bool) -> bool:
-    if _quiet("ovs-vsctl", "--timeout=2", "show"):
-        return False
-    if systemd:
-        _must("systemctl", "start", OVS_UNIT)
+def _start_ovs(record: LabRecord, systemd: bool) -> None:
+    if systemd and run("systemctl", "cat", OVS_UNIT) is None:
         record.add("systemd-unit", name=OVS_UNIT)
-        return True
-    OVS_RUN.mkdir(parents=True, exist_ok=True)
-    OVS_DATABASE.parent.mkdir(parents=True, exist_ok=True)
-    if not OVS_DATABASE.exists():
-        _must("ovsdb-tool", "create", str(OVS_DATABASE), str(OVS_SCHEMA))
-    socket = OVS_RUN / "db.sock"
-    common = ("--no-chdir", "--detach", "--log-file", "-vconsole:off", "-vsyslog:off")
-    for program, words in {
-        "ovsdb-server": (str(OVS_DATABASE), f"--remote=punix:{socket}", "--remote=db:Open_vSwitch,Open_vSwitch,manager_options"),
-        "ovs-vswitchd": (f"unix:{socket}",),
-    }.items():
-        pidfile = OVS_RUN / f"{program}.pid"
-        _must(program, *words, f"--pidfile={pidfile}", *common)
-        record.add("process", pid=int(pidfile.read_text()), name=program, pidfile=str(pidfile))
-        if program == "ovsdb-server":
-            _must("ovs-vsctl", "--timeout=5", "--no-wait", "init")
-    return True
-
-
-def _quiet(*command: str) -> bool:
-    try:
-        return subprocess.run(command, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
-def _must(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise MachineProblem(f"{' '.join(command)}: {done.stderr.strip()}")
+        problem = run("systemctl", "start", OVS_UNIT)
+    else:
+        command = (str(OVS_SCRIPTS / "ovs-ctl"), "start", "--system-id=random", "--no-monitor", "--no-mlockall")
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        problem = None if done.returncode == 0 else done.stdout + done.stderr
+        for daemon in ("ovsdb-server", "ovs-vswitchd"):
+            pidfile = OVS_RUN / f"{daemon}.pid"
+            if pidfile.exists():
+                record.add("process", pid=int(pidfile.read_text()), name=daemon)
+    end = time.monotonic() + ANSWER_WITHIN_S
+    while not _ovs_answers():
+        if time.monotonic() > end:
+            raise RuntimeError(f"Open vSwitch does not answer: {problem or 'no reason given'}")
+        time.sleep(0.1)

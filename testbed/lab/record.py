@@ -1,186 +1,131 @@
-"""What the lab started, written down as it starts, so that teardown ends that and nothing else, also after a crash.
+"""What the lab started, written down before or as it starts, so that tear-down ends just that, even after a crash.
 
-In: facts about processes, bridges, links, namespaces and containers, one JSON line each in `<folder>/record.jsonl`. Out: the
-machine as it was, by undoing the lines in reverse. Identity is checked before anything ends: a process by pid and start time, a
-link by name and index, a bridge by its mark, a container by id. Must not end anything by name alone.
+In: kinds and facts (`process`, `link`, `bridge`, `netns`, `container`, `systemd-unit`, `ovs`, `docker`). Out: a file of JSON lines, read
+backwards by `undo`. Nothing is ever ended by a broad name: a process is known by its number and its start time.
 """
-
-from __future__ import annotations
 
 import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-RUNS_FOLDER = Path(os.environ.get("SFC_LAB_RUNS", "/run/sfc-lab"))
-BRIDGE_MARK = "sfc-lab"  # external id of an OVS bridge that a lab made; its value is the record's name
-STOP_WITHIN_S = 8.0
-Facts = dict[str, Any]
+RUN_FOLDER = Path("/run/sfc-lab")
+STOP_WITHIN_S = 5.0
 
 
-def start_time(pid: int) -> int | None:
-    """Clock ticks after boot at which the process started; None where there is no such process, or only its corpse."""
+def started_at(pid: int) -> str | None:
+    """The kernel's start time of a process, which together with the number names it for ever; None where there is none."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] == "Z" else int(fields[19])
-
-
-def network_namespace(pid: int | str) -> int | None:
-    """The inode of a process's network namespace."""
-    try:
-        return os.stat(f"/proc/{pid}/ns/net").st_ino
-    except OSError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
         return None
 
 
-def link_index(name: str) -> int | None:
-    """The index of a link of the root namespace."""
-    try:
-        return int(Path(f"/sys/class/net/{name}/ifindex").read_text())
-    except OSError:
-        return None
+class LabRecord:
+    """One lab's record. `name` is the lab's; the file goes away with the last thing that was recorded."""
 
-
-class Record:
-    """The lines of one lab. Invariant: a line is on disk before, or right after, the thing that it names exists."""
-
-    def __init__(self, name: str, runs_folder: Path = RUNS_FOLDER) -> None:
-        self.name = name
-        self.folder = runs_folder / name
-        self.path = self.folder / "record.jsonl"
+    def __init__(self, name: str) -> None:
+        self.folder = RUN_FOLDER / name
+        self.path = self.folder / "started.jsonl"
 
     def add(self, kind: str, **facts: object) -> None:
-        """Note one thing. Kinds: process, host (a namespace with its shell), link, bridge, container, systemd-unit."""
-        line: Facts = {"kind": kind, **facts}
-        if kind in {"process", "host"}:
-            pid = int(str(facts["pid"]))
-            line.setdefault("start", start_time(pid))
-            if kind == "host":
-                line.setdefault("netns", network_namespace(pid))
-        if kind == "link":
-            line.setdefault("index", link_index(str(facts["name"])))
+        """Write down that something was started."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        if kind == "process" and "started" not in facts:
+            facts["started"] = started_at(int(str(facts["pid"])))
         with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps({"kind": kind, **facts}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
-    def entries(self) -> list[Facts]:
-        """The lines, oldest first; a line that a crash cut short is left out."""
+    def entries(self) -> list[dict[str, Any]]:
+        """Everything that was started and not undone, oldest first."""
         if not self.path.exists():
             return []
-        found = []
-        for line in self.path.read_text().splitlines():
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                continue
-        return found
+        return [json.loads(line) for line in self.path.read_text().splitlines() if line]
 
-    def tear_down(self, keep_pid: int | None = None) -> list[str]:
-        """Undo every line, newest first, and forget them. `keep_pid` is spared (the caller). Returns what would not go."""
-        problems = []
-        remaining = []
-        for facts in reversed(self.entries()):
-            if facts.get("pid") == keep_pid and keep_pid is not None:
-                continue
+    def undo(self) -> list[str]:
+        """End everything, newest first. Gives what could not be ended; then the record stays."""
+        entries, problems = self.entries(), []
+        for entry in reversed(entries):
             try:
-                _UNDO[facts["kind"]](facts, self.name)
-            except Exception as problem:
-                problems.append(f"{facts['kind']} {facts.get('name', facts.get('pid'))}: {problem}")
-                remaining.append(facts)
-        if remaining:
-            self.path.write_text("".join(json.dumps(facts) + "\n" for facts in reversed(remaining)))
-        else:
-            self.path.unlink(missing_ok=True)
+                problem = _UNDO[entry["kind"]](entry)
+            except (OSError, subprocess.SubprocessError) as error:
+                problem = str(error)
+            if problem:
+                problems.append(f"{entry['kind']} {entry.get('name') or entry.get('pid')}: {problem}")
+        if not problems and self.path.exists():
+            self.path.unlink()
         return problems
 
 
-def end_process(pid: int, start: int | None, first_signal: int = signal.SIGTERM, within_s: float = STOP_WITHIN_S) -> None:
-    """End exactly the process that had this pid at this start time: a signal, patience, then SIGKILL."""
-    if start is None or start_time(pid) != start:
-        return
-    try:
-        os.kill(pid, first_signal)
-        deadline = time.monotonic() + within_s
-        while start_time(pid) == start:
-            if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
-                return
+def run(*command: str, timeout_s: float = 30.0) -> str | None:
+    """Run a command; None where it went well, else what it said."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+    return None if done.returncode == 0 else (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
+
+
+def stop_process(pid: int, started: str | None, within_s: float = STOP_WITHIN_S) -> str | None:
+    """End one process, politely first. A process of that number but another start time is somebody else's."""
+    if started is None or started_at(pid) != started:
+        return None
+    for sign, patience_s in ((signal.SIGTERM, within_s), (signal.SIGKILL, 2.0)):
+        try:
+            os.kill(pid, sign)
+        except ProcessLookupError:
+            return None
+        end = time.monotonic() + patience_s
+        while time.monotonic() < end:
             _reap(pid)
-            time.sleep(0.01)
-    except ProcessLookupError:
-        return
+            if started_at(pid) != started:
+                return None
+            time.sleep(0.02)
+    return "it does not end"
 
 
 def _reap(pid: int) -> None:
     try:
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
+    except OSError:
         return
 
 
-def _undo_process(facts: Facts, _name: str) -> None:
-    patience_s = 20.0 if facts.get("name") == "dockerd" else STOP_WITHIN_S
-    end_process(facts["pid"], facts["start"], within_s=patience_s)
-    if facts.get("pidfile"):
-        Path(facts["pidfile"]).unlink(missing_ok=True)
+def _undo_process(entry: dict[str, Any]) -> str | None:
+    return stop_process(entry["pid"], entry.get("started"), float(entry.get("within_s", STOP_WITHIN_S)))
 
 
-def _undo_host(facts: Facts, _name: str) -> None:
-    """Everything in the namespace goes with its shell; what is older than the shell only shares a reused inode number."""
-    if facts["netns"] and facts["netns"] != network_namespace("self"):
-        for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()):
-            start = start_time(pid)
-            if pid != facts["pid"] and start and network_namespace(pid) == facts["netns"] and start >= facts["start"]:
-                end_process(pid, start, within_s=1.0)
-    end_process(facts["pid"], facts["start"], signal.SIGHUP, within_s=1.0)
+def _undo_link(entry: dict[str, Any]) -> str | None:
+    if not Path(f"/sys/class/net/{entry['name']}").exists():
+        return None
+    return run("ip", "link", "del", entry["name"])
 
 
-def _undo_link(facts: Facts, _name: str) -> None:
-    if facts["index"] is not None and link_index(facts["name"]) == facts["index"]:
-        _run("ip", "link", "del", facts["name"])
+def _undo_bridge(entry: dict[str, Any]) -> str | None:
+    return run("ovs-vsctl", "--timeout=5", "--if-exists", "del-br", entry["name"])
 
 
-def _undo_bridge(facts: Facts, name: str) -> None:
-    found = subprocess.run(
-        ["ovs-vsctl", "--timeout=5", "--if-exists", "get", "Bridge", facts["name"], f"external_ids:{BRIDGE_MARK}"],
-        capture_output=True,
-        text=True,
-    )
-    if found.stdout.strip().strip('"') == name:
-        _run("ovs-vsctl", "--timeout=5", "--if-exists", "del-br", facts["name"])
+def _undo_container(entry: dict[str, Any]) -> str | None:
+    problem = run("docker", "rm", "--force", entry["id"])
+    return None if problem is None or "No such container" in problem else problem
 
 
-def _undo_container(facts: Facts, _name: str) -> None:
-    import docker
-    from docker.errors import NotFound
-
-    try:
-        docker.from_env().containers.get(facts["id"]).remove(force=True)
-    except NotFound:
-        return
+def _undo_unit(entry: dict[str, Any]) -> str | None:
+    return run("systemctl", "stop", entry["name"])
 
 
-def _undo_unit(facts: Facts, _name: str) -> None:
-    _run("systemctl", "stop", facts["name"])
+def _undo_file(entry: dict[str, Any]) -> str | None:
+    Path(entry["name"]).unlink(missing_ok=True)
+    return None
 
 
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(done.stderr.strip() or f"{command[0]} ended with {done.returncode}")
-
-
-_UNDO: dict[str, Callable[[Facts, str], None]] = {
+_UNDO = {
     "process": _undo_process,
-    "host": _undo_host,
     "link": _undo_link,
     "bridge": _undo_bridge,
     "container": _undo_container,
     "systemd-unit": _undo_unit,
+    "file": _undo_file,
 }
