@@ -48,6 +48,7 @@ class Demo:
     def __init__(self, lab: Lab, progress: Progress, connections: int, duration_s: float | None) -> None:
         self._lab, self._say = lab, progress
         self._connections, self._duration_s = connections, duration_s
+        assert lab.net is not None, "the lab is up"
         self._clients = {name: str(lab.net[name].IP()) for name in lab.clients()}
         self._started = time.strftime("%Y-%m-%d %H:%M:%S")
 
@@ -149,7 +150,7 @@ class Demo:
 
     def _refused(self) -> dict[tuple[str, str], int]:
         """Packets by (firewall, rule)."""
-        counts = {}
+        counts: dict[tuple[str, str], int] = {}
         for name, host in self._lab.instances.items():
             if host.vnf.vnf_type == "firewall":
                 counts |= {(name, rule): n for rule, n in refused_by_rule(_metrics(host)).items()}

@@ -8,8 +8,11 @@ from html.parser import HTMLParser
 import pytest
 
 from testbed.experiments import drawing
+from testbed.experiments.collect import LabFacts, Seen, Views, report
 from testbed.experiments.page import page
 from testbed.experiments.report import Check, Drops, Host, Link, Load, Path, Placed, Report, document
+from testbed.experiments.summary import lines
+from testbed.traffic.rtt import Rtt
 
 
 def made_up() -> Report:
@@ -71,9 +74,9 @@ def test_the_document_is_json_and_tells_the_sums() -> None:
 
 
 def test_a_servant_without_connections_is_told() -> None:
-    report = replace(made_up(), loads=())
-    assert report.shares == {"servant-1": 0, "servant-2": 0, "servant-3": 0}
-    assert "0.0 %" in page(report)
+    idle = replace(made_up(), loads=())
+    assert idle.shares == {"servant-1": 0, "servant-2": 0, "servant-3": 0}
+    assert "0.0 %" in page(idle)
 
 
 def test_the_page_is_well_formed_escaped_and_self_contained() -> None:
@@ -95,14 +98,14 @@ def test_a_link_off_its_configured_latency_is_marked() -> None:
 @pytest.mark.parametrize("domains", [1, 2, 3, 4, 5])
 def test_no_two_boxes_overlap(domains: int) -> None:
     ring = [(a, a % domains + 1) for a in range(1, domains + 1)] if domains > 1 else []
-    report = replace(
+    bare = replace(
         made_up(),
         links=tuple(Link(a, b, 5.0) for a, b in ring),
         hosts=tuple(Host(f"h{n}", f"10.{n}.0.1", n) for n in range(1, domains + 1)),
         instances=(),
         paths=(),
     )
-    cards, height = drawing._cards(report)
+    cards, height = drawing._cards(bare)
     assert len(cards) == domains
     placed = list(cards.values())
     for index, one in enumerate(placed):
@@ -120,3 +123,78 @@ def test_traffic_is_drawn_on_the_links_that_it_crossed() -> None:
     assert usage[1, 2, 2] == 66
     assert usage[1, 2, 3] == 0
     assert made_up().paths[0].hops == [(2, 1)]
+
+
+def told_views() -> Views:
+    """What a controller of three domains would answer: one path that was used, one that was not."""
+    path = {
+        "spi": 4,
+        "chain": "web",
+        "ingress": 2,
+        "functions": ["fw1"],
+        "terminal": "srv1",
+        "segments": [[2, 3], [3, 1]],
+        "status": "live",
+        "connections": 2,
+        "packets": 20,
+    }
+    instance = {"instance_id": "srv1", "vnf_type": "servant", "status": "active", "address": "10.1.0.11"}
+    return Views(
+        topology={"links": [{"a": 1, "b": 2, "latency_ms": 5.2}, {"a": 2, "b": 1, "latency_ms": 5.1}]},
+        paths=[path, {**path, "spi": 6, "segments": [[2, 1], [1]], "connections": 0}],
+        statistics={"dropped": {"spoofed": 0}},
+        instances={"srv1": {**instance, "attachment": {"switch": 1}}},
+    )
+
+
+def seen(rtt_ms: float = 22.4, before: dict[str, int] | None = None) -> Seen:
+    """What would be measured on that network."""
+    load = {
+        "connections": 2,
+        "answered": 2,
+        "rate_cps": 10.0,
+        "latency_ms": {"p50": 23.0, "p99": 24.0},
+        "servants": {"srv1": 2},
+        "errors": {},
+        "each": [{"source_port": port, "rtt_ms": rtt_ms} for port in (40001, 40002)],
+    }
+    pings = {link: Rtt(10, 10, rtt, rtt) for link, rtt in {(1, 2): 10.1, (1, 3): 14.2, (2, 3): 8.1}.items()}
+    knocks = ({"refused": 2} if before is None else before, {"timeout": 2})
+    return Seen(pings, {"c2": load}, {("10.2.0.1", 40001): 4}, {("fw1", "telnet"): 6}, knocks)
+
+
+FACTS = LabFacts(
+    {(1, 2): 5.0, (1, 3): 7.0, (2, 3): 4.0}, dict.fromkeys([(1, 2), (1, 3), (2, 3)]), {"c2": "10.2.0.1"}, {}
+)
+
+
+def test_what_was_seen_becomes_a_report() -> None:
+    told = report(FACTS, told_views(), seen(), "now", ((0.0, "start"), (9.5, "end")))
+    assert [check.name for check in told.checks if not check.good] == []
+    used, unused = told.paths
+    assert (used.configured_rtt_ms, used.rtt_ms, used.good) == (22.0, 22.4, True)
+    assert (unused.configured_rtt_ms, unused.rtt_ms) == (10.0, None)
+    assert told.links[0].seen_ms == 5.2
+    assert told.shares == {"srv1": 2}
+    assert told.duration_s == 9.5
+    assert "s2 s3 fw1 s1 srv1" in "\n".join(lines(told))
+
+
+@pytest.mark.parametrize(
+    ("measured", "failed"),
+    [
+        (seen(rtt_ms=40.0), "paths are as slow as their links"),
+        (seen(before={"timeout": 2}), "the firewall drops what it has to"),
+        (replace(seen(), pings={}), "links are as slow as configured"),
+        (replace(seen(), drops={}), "the firewall drops what it has to"),
+    ],
+)
+def test_a_check_fails_for_its_own_reason(measured: Seen, failed: str) -> None:
+    told = report(FACTS, told_views(), measured, "now", ())
+    assert [check.name for check in told.checks if not check.good] == [failed]
+    assert "NOT GOOD" in "\n".join(lines(told))
+
+
+def test_a_link_that_ping_goes_around_is_not_said_to_be_measured() -> None:
+    around = replace(FACTS, delays_ms={(1, 2): 50.0, (1, 3): 7.0, (2, 3): 4.0})
+    assert report(around, told_views(), seen(), "now", ()).links[0].ping_ms is None
