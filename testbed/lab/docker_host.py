@@ -35,7 +35,7 @@ class Plug:
 
 
 class DockerHost(Host):  # type: ignore[misc]  # mininet is untyped
-    """`mininet> NAME COMMAND` runs in the container. Attributes: `container`, `container_pid`, `plugs`."""
+    """`mininet> NAME COMMAND` runs in the container's network namespace. Attributes: `container`, `container_pid`, `plugs`."""
 
     def __init__(self, name: str, **params: Any) -> None:
         client: docker.DockerClient = params.pop("client")
@@ -57,9 +57,13 @@ class DockerHost(Host):  # type: ignore[misc]  # mininet is untyped
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._watcher.start()
 
+    def _popen(self, cmd: list[str], **params: Any) -> Any:
+        """Mininet's commands run in the container's network namespace, with the machine's own tools."""
+        return super()._popen(["nsenter", "-t", str(self.container_pid), "-n", "--", *cmd], **params)
+
     def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802 - Mininet's name
-        """A shell in the container's namespaces."""
-        super().startShell(mnopts=f"-cda{self.container_pid}")
+        """A shell in the container's network namespace."""
+        super().startShell(mnopts)
         self.record.add("process", pid=self.shell.pid, name=f"shell of {self.name}")
 
     def _wait_for_pid(self) -> int:

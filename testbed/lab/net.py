@@ -158,14 +158,16 @@ class Lab:
         self.say(f"{len(self.net.switches)} switches, {len(self.net.hosts)} clients, {len(self.links())} trunks")
 
     def _start_delay_line(self) -> None:
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "testbed/lab/delay_line.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        self.log_folder.mkdir(parents=True, exist_ok=True)
+        with (self.log_folder / "delay-line.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "testbed.lab.delay_line"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                cwd=ROOT,
+            )
         self.record.add("process", pid=process.pid, name="delay line")
         self._delay_line = process
         assert process.stdin is not None and process.stdout is not None
