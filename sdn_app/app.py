@@ -1,12 +1,13 @@
 """The only RyuApp: `ryu-manager sdn_app.app`. It turns OpenFlow events into calls on `control.Controller`.
 
-In: raw messages and state changes of Ryu's datapaths. Out: calls; it starts the REST API beside itself. It decides nothing.
+In: raw messages and state changes of Ryu's datapaths. Out: calls; it starts the REST API beside itself. It decides
+nothing.
 """
 
 import logging
 import os
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 from ryu.base import app_manager
 from ryu.controller import ofp_event
@@ -21,6 +22,7 @@ from sdn_app.control.operations import Operations
 from sdn_app.openflow import codec
 from sdn_app.openflow.datapath import GuardedDatapath
 from sdn_app.settings import Settings, SettingsError
+from sdn_app.store.interface import StoreError
 from sdn_app.store.sqlite import SqliteStore
 
 LOG = logging.getLogger(__name__)
@@ -31,15 +33,15 @@ PORT_REMOVED = 1
 class SfcApp(app_manager.RyuApp):  # type: ignore[misc]  # ryu is untyped
     """Steers service function chains over OpenFlow 1.3."""
 
-    OFP_VERSIONS = [ofproto_v1_3.OFP_VERSION]
+    OFP_VERSIONS: ClassVar[list[int]] = [ofproto_v1_3.OFP_VERSION]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         try:
             settings = Settings.from_environment(os.environ)
-        except SettingsError as error:
+            self._controller = Controller(settings, SqliteStore(settings.database))
+        except (SettingsError, StoreError) as error:
             sys.exit(f"sdn_app: {error}")
-        self._controller = Controller(settings, SqliteStore(settings.database))
         health = Health(self._controller)
         self._operations = Operations(self._controller, health)
         GuardedDatapath.packet_in_handler = self._packet_in
@@ -53,9 +55,11 @@ class SfcApp(app_manager.RyuApp):  # type: ignore[misc]  # ryu is untyped
         )
         self._controller.start()
         health.start()
-        self._server = serve(
-            make_app(self._operations, settings), settings.rest_host, settings.rest_port, LOG
-        )
+        try:
+            rest = make_app(self._operations, settings)
+            self._server = serve(rest, settings.rest_host, settings.rest_port, LOG)
+        except (SettingsError, OSError) as error:
+            sys.exit(f"sdn_app: REST on {settings.rest_host}:{settings.rest_port}: {error}")
 
     @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])  # type: ignore[untyped-decorator]
     def _state_change(self, event: Any) -> None:

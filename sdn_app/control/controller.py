@@ -1,13 +1,13 @@
 """The controller's heart: events come in, desired state changes, and one loop brings the switches there.
 
-In: what `app` hears from switches, what `operations` changes for users, what probes find. Out: reconciled switches, events,
-counters. Green threads only: nothing here may block the process, and only `Sync` writes entries.
+In: what `app` hears from switches, what `operations` changes for users, what probes find. Out: reconciled switches,
+events, counters. Green threads only: nothing here may block the process, and only `Sync` writes entries.
 """
 
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -29,7 +29,7 @@ from sdn_app.paths.registry import PathRegistry, Status
 from sdn_app.paths.render import PathKey, key_from_text, key_to_text
 from sdn_app.paths.turns import rotate_to_continue
 from sdn_app.rules import pipeline as p
-from sdn_app.rules.compile import compile_rules
+from sdn_app.rules.compile import PathCache, compile_rules
 from sdn_app.rules.entries import Flow, Output, SetField, SwitchRules, match
 from sdn_app.settings import Settings
 from sdn_app.store.interface import Store
@@ -37,6 +37,8 @@ from sdn_app.switches.sync import Channel, Sync
 
 LOG = logging.getLogger(__name__)
 TO_TABLE = (Output(0xFFFFFFF9),)
+LOCAL_PORT = 0xFFFFFFFE
+PROBE_GAP_S = 0.005
 TO_CONTROLLER = (Output(p.PORT_CONTROLLER, p.WHOLE_PACKET),)
 FAST_PROBE_S = 0.3
 SETTLE_S = 1.2
@@ -61,6 +63,7 @@ class Controller:
         )
         self.planned: Planned | None = None
         self.loads: dict[str, float] = {}
+        self.drained: set[str] = set()  # instances that failed while they were drained, and will go on draining
         self.channels: dict[int, Channel] = {}
         self._away: dict[int, float] = {}
         self._turns: dict[int, tuple[tuple[tuple[str, ...], ...], Turn]] = {}
@@ -69,6 +72,7 @@ class Controller:
         self._dirty, self._settled_at = Event(), float("inf")
         self._waiters: list[tuple[int, Event]] = []
         self.reconcile_ms = 0.0
+        self._compiled = PathCache()
         self.standing: frozenset[str] = frozenset()  # chains that can be dealt, behind all barriers
         self._grouped: dict[tuple[int, int], int] = {}  # (switch, SPI) -> connections that a group dealt
 
@@ -123,6 +127,9 @@ class Controller:
     def set_instance(self, instance: Instance, why: str) -> None:
         """Replace one instance, for instance with a new state."""
         old = self.desired.instances.get(instance.instance_id)
+        if instance.state is InstanceState.ACTIVE and instance.instance_id in self.drained:
+            self.drained.discard(instance.instance_id)
+            instance = replace(instance, state=InstanceState.DRAINING)
         if old == instance:
             return
         instances = {**self.desired.instances, instance.instance_id: instance}
@@ -151,10 +158,8 @@ class Controller:
         version, began = self._wanted, self.clock()
         index = {dpid: self.store.allocate("switch", str(dpid)) for dpid in sorted(self.inventory.switches)}
         view = View(self.desired, self.inventory, self.graph, index, began)
-        planned = make_plan(
-            view, self.registry, self._allocate_spi, self._target_id, self.settings.packet_in_rate_pps
-        )
-        rules = compile_rules(planned.plan)
+        planned = make_plan(view, self.registry, self._allocate_spi, self._target_id, self.settings.packet_in_rate_pps)
+        rules = compile_rules(planned.plan, self._compiled, lambda: eventlet.sleep(0))
         self.registry, self.planned = planned.registry, planned
         failed = self.sync.apply(rules, on_ways=lambda: self.dealer.replace(self._deals(planned), index))
         self.reconcile_ms = (self.clock() - began) * 1e3
@@ -192,7 +197,7 @@ class Controller:
             if not table.options or table.chain.balancing is Balancing.HASH:
                 continue
             options = tuple(tuple(candidate.id for candidate in option) for option in table.options)
-            rows = {
+            rows: dict[int, Sequence[int]] = {
                 ingress: [live.get(key, 0) if key is not None else 0 for key in row]
                 for ingress, row in table.keys.items()
             }
@@ -273,9 +278,7 @@ class Controller:
     def port_status(self, dpid: int, removed: bool, port: PortDesc) -> None:
         """A port came, went, or changed its state. What hangs on it counts at once."""
         now = self.clock()
-        changed = (
-            self.inventory.remove_port(dpid, port.number) if removed else self.inventory.set_port(dpid, port, now)
-        )
+        changed = self.inventory.remove_port(dpid, port.number) if removed else self.inventory.set_port(dpid, port, now)
         if not changed:
             return
         up = not removed and port.state_up
@@ -294,6 +297,8 @@ class Controller:
                 continue
             there = all(switch.number_of(name) is not None for name in instance.attachment.ports)
             if not there and instance.state in (InstanceState.ACTIVE, InstanceState.DRAINING):
+                if instance.state is InstanceState.DRAINING:
+                    self.drained.add(instance.instance_id)
                 self.set_instance(replace(instance, state=InstanceState.FAILED), "its port went down")
             elif there and instance.state is InstanceState.FAILED:
                 self.set_instance(replace(instance, state=InstanceState.STARTING), "its ports are up")
@@ -307,9 +312,7 @@ class Controller:
             return False
         kind, value = parts
         if kind == p.Cookie.DEAL:
-            answer = self.dealer.packet_out(
-                dpid, value, packet.in_port, packet.data, self.clock(), self.sync.xid()
-            )
+            answer = self.dealer.packet_out(dpid, value, packet.in_port, packet.data, self.clock(), self.sync.xid())
             if answer is not None:
                 channel.send_raw(answer)
         elif kind == p.Cookie.PROBE:
@@ -409,9 +412,10 @@ class Controller:
                     self.events.publish("switch-gone", switch=dpid)
                     self.touch()
                 continue
-            self._send(dpid, p.PORT_CONTROLLER, TO_CONTROLLER, discovery.probe(dpid, SELF_PORT, self.clock()))
+            self._send(dpid, LOCAL_PORT, TO_TABLE, discovery.probe(dpid, SELF_PORT, self.clock()))
             for number, port in list(switch.ports.items()):
                 if port.up and (dpid, number) not in functions and (dpid, number) not in hosts:
+                    eventlet.sleep(PROBE_GAP_S)  # probes that leave together wait for each other
                     frame = discovery.probe(dpid, number, self.clock())
                     self._send(dpid, p.PORT_CONTROLLER, (Output(number),), frame)
         discovery.expire(now)

@@ -1,15 +1,18 @@
 """Counters by path, instance and chain, from the cookies of the switches' flow entries.
 
-In: flow statistics. Out: sums that never go back: what an entry had counted when it went, or a switch restarted, is kept.
+In: flow statistics. Out: sums that never go back: what an entry had counted when it went, or a switch restarted,
+is kept.
 """
 
 from collections import Counter
 from collections.abc import Iterable
 
 from sdn_app.openflow.codec import FlowStat
+from sdn_app.rules.entries import Match
 from sdn_app.rules.pipeline import Cookie, cookie_parts
 
 Key = tuple[int, int]  # kind, value
+FlowKey = tuple[int, int, Match]
 
 
 class Counters:
@@ -19,7 +22,7 @@ class Counters:
         self.packets: Counter[Key] = Counter()
         self.bytes: Counter[Key] = Counter()
         self.last_change: dict[int, float] = {}  # SPI -> monotonic seconds of the last packet seen
-        self._last: dict[tuple[int, object], tuple[int, int]] = {}
+        self._last: dict[tuple[int, FlowKey], tuple[int, int]] = {}  # (switch, entry) -> what it counted last
 
     def update(self, dpid: int, stats: Iterable[FlowStat], now: float) -> None:
         """Take in all flow entries of one switch."""

@@ -1,8 +1,8 @@
 """Deal new connections to paths: the hot path, one packet-in and one packet-out a connection.
 
 In: raw packet-ins whose cookie says which target is to be dealt. Out: the packet-out that commits the path to conntrack
-and lets the packet go on. Frames of a connection that was just dealt (a retransmission, a burst of datagrams) follow the
-first one. Must not: wait, or grow with the number of connections beyond the last few seconds.
+and lets the packet go on. Frames of a connection that was just dealt (a retransmission, a burst of datagrams) follow
+the first one. Must not: wait, or grow with the number of connections beyond the last few seconds.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ Template = Callable[[int, bytes, int], bytes]
 
 @dataclass(slots=True)
 class Deal:
-    """How the connections of one target are dealt: `choose` gives an option, `rows` per switch its SPI (0: none here)."""
+    """How one target's connections are dealt: `choose` gives an option, `rows` per switch its SPI (0: none here)."""
 
     choose: Choose
     options: tuple[tuple[str, ...], ...]  # instance ids at every position, of each option
@@ -88,8 +88,8 @@ def client_of(frame: bytes) -> int:
 
 
 def _connection(dpid: int, frame: bytes) -> bytes:
-    """Bytes that are equal for frames that belong to one new connection: switch, protocol, addresses, and ports (UDP), ports
-    and sequence number (TCP: a port that is used again is another connection) or identifier (ICMP)."""
+    """Bytes that are equal for frames that belong to one new connection: switch, protocol, addresses, and ports (UDP),
+    ports and sequence number (TCP: a port that is used again is another connection) or identifier (ICMP)."""
     start = 14 + (frame[14] & 15) * 4 if len(frame) > 14 else 14
     protocol = frame[23:24]
     if protocol == b"\x06":

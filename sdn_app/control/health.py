@@ -77,8 +77,4 @@ class Health:
 
     def _ports_up(self, instance: Instance) -> bool:
         switch = self._controller.inventory.switches.get(instance.attachment.switch)
-        return switch is not None and all(
-            switch.number_of(name) is not None for name in instance.attachment.ports
-        )
-
-
+        return switch is not None and all(switch.number_of(name) is not None for name in instance.attachment.ports)

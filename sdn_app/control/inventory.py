@@ -1,7 +1,7 @@
 """What the switches have: ports by number and name, hosts that were seen, links that were probed.
 
-In: port descriptions, frames from unknown sources, probes. Out: roles of ports and known hosts. It keeps no desired state
-and sends nothing.
+In: port descriptions, frames from unknown sources, probes. Out: roles of ports and known hosts. It keeps no desired
+state and sends nothing.
 """
 
 from dataclasses import dataclass, field
@@ -128,7 +128,7 @@ class Inventory:
 
 
 def source_of(frame: bytes) -> tuple[int, IPv4Address] | None:
-    """(MAC, IPv4 address) of the sender of an untagged ARP or IPv4 frame; None where it has none that can be a host's."""
+    """(MAC, IPv4 address) of the sender of an untagged ARP or IPv4 frame; None where it has none that a host can have."""
     kind = int.from_bytes(frame[12:14], "big")
     mac = int.from_bytes(frame[6:12], "big")
     if kind == ETH_ARP and len(frame) >= 42 and frame[22:28] == frame[6:12]:

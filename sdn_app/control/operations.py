@@ -50,7 +50,7 @@ class Operations:
             self._check_chain(chain)
             clash = conflict(chain, others, self._desired.services)
             if clash is not None:
-                expected = f"another priority than {chain.classifier.priority}: its classifier overlaps with that of {clash!r}"
+                expected = f"another priority than {chain.classifier.priority}: it overlaps with {clash!r}"
                 raise OperationError("conflict", "classifier", chain.name, expected)
             chain = replace(chain, created_at=self._now())
             known[chain.name] = chain
@@ -164,6 +164,7 @@ class Operations:
             if instance.state is not InstanceState.DRAINING:
                 instance = replace(instance, state=InstanceState.DRAINING)
         elif state is InstanceState.ACTIVE:
+            self._controller.drained.discard(instance_id)
             if instance.state is InstanceState.DRAINING:
                 instance = replace(instance, state=InstanceState.ACTIVE)
             elif instance.state is not InstanceState.ACTIVE:
@@ -227,16 +228,14 @@ class Operations:
         elif self.instance(instance_id).vnf_type != vnf_type:
             raise OperationError("invalid", "instance_id", instance_id, f"an instance of {vnf_type}")
         now = self._now()
-        serial = self._controller.store.allocate("flow", f"{vnf_type}-{instance_id}-{now}")
+        serial = self._controller.store.allocate("flow", _flow_key(vnf_type, instance_id, now))
         rule = FlowRule(f"{vnf_type}-{serial}-{int(now)}", vnf_type, instance_id, classifier, classifier.priority, now)
         chain = Chain(FLOW_PREFIX + rule.flow_id, (vnf_type,), classifier)
         clash = conflict(chain, [*self.chains(), *self._flow_chains()], self._desired.services)
         if clash is not None:
             expected = f"another priority than {classifier.priority}: it overlaps with {clash!r}"
             raise OperationError("conflict", "match", vnf_type, expected)
-        version = self._controller.change(
-            replace(self._desired, flows={**self._desired.flows, rule.flow_id: rule})
-        )
+        version = self._controller.change(replace(self._desired, flows={**self._desired.flows, rule.flow_id: rule}))
         self._controller.wait_for(version, wait_s)
         return rule, self._flow_status(rule)
 
@@ -245,7 +244,9 @@ class Operations:
         if flow_id not in self._desired.flows:
             raise OperationError("not-found", "flow_id", flow_id, "the id of a flow rule")
         flows = {key: rule for key, rule in self._desired.flows.items() if key != flow_id}
+        rule = self._desired.flows[flow_id]
         self._controller.change(replace(self._desired, flows=flows))
+        self._controller.store.release("flow", _flow_key(rule.vnf_type, rule.instance_id, rule.created_at))
 
     # views ----------------------------------------------------------------------------------------------------------
     def topology(self) -> dict[str, Any]:
@@ -267,3 +268,8 @@ class Operations:
     def events(self, after: int) -> Iterator[tuple[int, str, dict[str, Any]]]:
         """Events from then on."""
         return self._controller.events.follow(after)
+
+
+def _flow_key(vnf_type: str, instance_id: str, created_at: float) -> str:
+    """Under what the number of a flow rule is stored."""
+    return f"{vnf_type}-{instance_id}-{created_at}"

@@ -1,8 +1,8 @@
 """From desired state and what the switches have to a `Plan` and the dealer's tables.
 
-In: desired state, inventory, graph, the path registry before. Out: the registry after, the plan that rules are compiled from,
-and per target which path a new connection can be dealt. It writes nothing to switches; SPIs and ids are allocated in
-the store by the functions that it is given.
+In: desired state, inventory, graph, the path registry before. Out: the registry after, the plan that rules are compiled
+from, and per target which path a new connection can be dealt. It writes nothing to switches; SPIs and ids are allocated
+in the store by the functions that it is given.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ from sdn_app.chains.overlap import port_masks
 from sdn_app.control.inventory import Inventory
 from sdn_app.network.graph import Host, NetworkGraph
 from sdn_app.paths.registry import PathRegistry, Status, advance
-from sdn_app.paths.render import PathKey, Stop, Terminal, render, reverse_segments
+from sdn_app.paths.render import PathKey, Stop, Terminal, links_intact, render, reverse_segments
 from sdn_app.paths.turns import Candidate, combinations, cycle
 from sdn_app.rules import pipeline as p
 from sdn_app.rules.entries import Match, match
@@ -145,8 +145,7 @@ class Resolver:
             return False
         if key.ingress not in self.view.graph.switches:
             return False
-        pairs = [pair for segment in key.segments for pair in zip(segment, segment[1:], strict=False)]
-        return all(pair in self.view.graph.links for pair in pairs)
+        return links_intact(self.view.graph, key)
 
 
 def effective_chains(desired: DesiredState) -> list[Chain]:
@@ -155,9 +154,7 @@ def effective_chains(desired: DesiredState) -> list[Chain]:
     chains = [chain for _, chain in sorted(desired.chains.items())]
     for flow_id, rule in sorted(desired.flows.items()):
         classifier = replace(rule.classifier, priority=rule.priority)
-        chains.append(
-            Chain(FLOW_PREFIX + flow_id, (rule.vnf_type,), classifier, pinned=(rule.instance_id,))
-        )
+        chains.append(Chain(FLOW_PREFIX + flow_id, (rule.vnf_type,), classifier, pinned=(rule.instance_id,)))
     for name in sorted(desired.services):
         chains.append(Chain(f"service:{name}", (), Classifier(priority=-1), service=name))
     return chains
@@ -193,15 +190,13 @@ def make_plan(
         resolver.clients + resolver.servants,
         tuple(sorted({int(service.address) for service in view.desired.services.values()})),
         complete,
-        tuple(_planned_paths(view.graph, after)),
+        tuple(_planned_paths(view.graph, after, chains)),
         unknown_rate_pps,
     )
     return Planned(plan, after, {table.target_id: table for _, table in targets}, resolver.functions)
 
 
-def _targets(
-    resolver: Resolver, chain: Chain, target_id: Callable[[str], int]
-) -> Iterator[tuple[Target, DealTable]]:
+def _targets(resolver: Resolver, chain: Chain, target_id: Callable[[str], int]) -> Iterator[tuple[Target, DealTable]]:
     view = resolver.view
     classifier, implicit = chain.classifier, chain.classifier.priority < 0
     priority = p.CLASSIFY_IMPLICIT if implicit else p.CLASSIFY_CHAIN + classifier.priority
@@ -218,9 +213,7 @@ def _targets(
         )
 
 
-def _destinations(
-    resolver: Resolver, chain: Chain
-) -> Iterator[tuple[str, Sequence[Candidate], tuple[Match, ...]]]:
+def _destinations(resolver: Resolver, chain: Chain) -> Iterator[tuple[str, Sequence[Candidate], tuple[Match, ...]]]:
     """(name, candidates to end at, matches) of everything that a chain's traffic can be addressed to."""
     desired = resolver.view.desired
     if chain.service is not None:
@@ -259,9 +252,7 @@ def matches_of(classifier: Classifier, destination: int, service: Service | None
     return tuple(match(**fields, **source, **to) for source in ranges[0] for to in ranges[1])
 
 
-def _options(
-    resolver: Resolver, chain: Chain, terminals: Sequence[Candidate]
-) -> tuple[tuple[Candidate, ...], ...]:
+def _options(resolver: Resolver, chain: Chain, terminals: Sequence[Candidate]) -> tuple[tuple[Candidate, ...], ...]:
     """The tuples of instances that connections are dealt in turn; the terminal is the last of each."""
     positions: list[Sequence[Candidate]] = []
     for place, vnf_type in enumerate(chain.functions):
@@ -342,12 +333,16 @@ def _live(table: DealTable, live: dict[PathKey, int]) -> dict[int, tuple[tuple[i
     return result
 
 
-def _planned_paths(graph: NetworkGraph, registry: PathRegistry) -> Iterator[PlannedPath]:
+def _planned_paths(
+    graph: NetworkGraph, registry: PathRegistry, chains: dict[str, Chain]
+) -> Iterator[PlannedPath]:
     for _, entry in sorted(registry.entries.items()):
         if entry.status is Status.DEAD:
             yield PlannedPath(entry.path, (), True, entry.replacement)
             continue
-        back = reverse_segments(graph, entry.path.key)
+        chain = chains.get(entry.path.key.chain)
+        avoid = chain.constraints.avoid_domains if chain else frozenset()
+        back = reverse_segments(graph, entry.path.key, avoid)
         if back:
             yield PlannedPath(entry.path, back)
 

@@ -44,9 +44,7 @@ def topology(controller: Controller) -> dict[str, Any]:
             elif controller.inventory.discovery.is_trunk(dpid, number):
                 role = "trunk"
             ports.append({"number": number, "name": port.name, "up": port.up, "role": role})
-        switches.append(
-            {"switch": dpid, "domain": dpid, "connected": dpid in controller.channels, "ports": ports}
-        )
+        switches.append({"switch": dpid, "domain": dpid, "connected": dpid in controller.channels, "ports": ports})
     links = [
         {"a": x.a, "a_port": x.a_port, "b": x.b, "b_port": x.b_port, "latency_ms": x.latency_ms}
         for x in controller.graph.all_links()
@@ -186,5 +184,5 @@ class _Collector:
 def metrics(controller: Controller) -> bytes:
     """Prometheus' text exposition format."""
     registry = CollectorRegistry()
-    registry.register(_Collector(controller))  # type: ignore[arg-type]
+    registry.register(_Collector(controller))
     return generate_latest(registry)

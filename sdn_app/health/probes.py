@@ -1,7 +1,7 @@
 """HTTP health probes of instances on their management addresses.
 
-In: a URL and a timeout. Out: whether it answered 200 in time, and the load and open connections that it reported. One green
-thread an instance under probe; must not: decide anything (`machine` does).
+In: a URL and a timeout. Out: whether it answered 200 in time, and the load and open connections that it reported. Must not: decide
+anything (`machine` does).
 """
 
 import json
@@ -17,7 +17,7 @@ MAX_ANSWER = 65536
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What a probe found. `active` is the number of open connections that the instance reported, None where it did not."""
+    """What a probe found. `active`: open connections that the instance reported, None where it did not."""
 
     ok: bool
     detail: str

@@ -2,8 +2,8 @@
 
 A probe leaves every port that could be a trunk and carries (switch, port, time sent, signature); where it comes in on
 another switch there is a link. Its one-way latency is the probe's time under way minus what the way through the control
-channels costs, which is measured by probes that a switch sends straight back to the controller. Both are the least of the
-last few samples: whatever else the machine does can only make a sample longer.
+channels costs, which is measured by probes that a switch sends straight back to the controller. Both are the least of
+the last few samples: whatever else the machine does can only make a sample longer.
 
 Must not: write flow entries, or believe a probe whose signature is not its own.
 """

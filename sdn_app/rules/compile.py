@@ -1,10 +1,11 @@
 """Compile a plan into the flow, group and meter entries that should exist on every switch. One pure function.
 
-`docs/pipeline.md` explains the result on a real dump. A feature is one function below, from plan to entries of one switch.
+`docs/pipeline.md` explains the result on a real dump. A feature is one function below, from plan to entries of one
+switch.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from sdn_app.rules import pipeline as p
 from sdn_app.rules.entries import (
@@ -30,11 +31,48 @@ from sdn_app.rules.plan import Plan, PlannedPath, SwitchFacts, Target
 
 TO_CONTROLLER = Output(p.PORT_CONTROLLER, p.WHOLE_PACKET)
 TRACKED = (p.CT_TRK, p.CT_TRK)
+BREATH, SPARE = 100, 1000
 REPLY = (p.CT_TRK | p.CT_RPL, p.CT_TRK | p.CT_RPL)
 
 
-def compile_rules(plan: Plan) -> dict[int, SwitchRules]:
-    """Give, per datapath id, all entries that should exist there."""
+class PathCache:
+    """Entries of paths that were compiled before, for the next time that a plan has the same path on the same ports."""
+
+    def __init__(self) -> None:
+        self._ground: object = None
+        self._flows: dict[tuple[int, bool, int | None], tuple[tuple[int, Flow], ...]] = {}
+
+    def flows(self, plan: Plan, planned: PlannedPath, by_spi: dict[int, PlannedPath]) -> tuple[tuple[int, Flow], ...]:
+        """What `path_flows` gives, computed once."""
+        name = (planned.path.spi, planned.dead, planned.replacement)
+        if name not in self._flows:
+            self._flows[name] = tuple(path_flows(plan, planned, by_spi))
+        return self._flows[name]
+
+    def stand_on(self, plan: Plan) -> None:
+        """Forget everything where ports or conntrack zones are others than before, and what is no longer planned."""
+        ground = (
+            {pair: link.a_port for pair, link in plan.graph.links.items()},
+            {dpid: facts.index for dpid, facts in plan.switches.items()},
+        )
+        if ground != self._ground:
+            self._ground = ground
+            self._flows.clear()
+        elif len(self._flows) > 2 * len(plan.paths) + SPARE:
+            wanted = {(each.path.spi, each.dead, each.replacement) for each in plan.paths}
+            self._flows = {name: flows for name, flows in self._flows.items() if name in wanted}
+
+
+def compile_rules(
+    plan: Plan, cache: PathCache | None = None, breathe: Callable[[], None] = lambda: None
+) -> dict[int, SwitchRules]:
+    """Give, per datapath id, all entries that should exist there.
+
+    `cache` keeps paths from one call to the next and does not change the result. `breathe` is called now and then, so that a
+    large plan does not hold up whoever shares the thread.
+    """
+    cache = cache or PathCache()
+    cache.stand_on(plan)
     flows: dict[int, list[Flow]] = {dpid: [] for dpid in plan.switches}
     groups: dict[int, list[Group]] = defaultdict(list)
     for facts in plan.switches.values():
@@ -43,7 +81,9 @@ def compile_rules(plan: Plan) -> dict[int, SwitchRules]:
         mine.extend(_fixed(facts))
         mine.extend(_arp(plan))
         mine.extend(_forwarding(plan, facts))
-    for target in plan.targets:
+    for number, target in enumerate(plan.targets):
+        if number % BREATH == 0:
+            breathe()
         for dpid in sorted(target.ingresses & flows.keys()):
             flows[dpid].extend(_classify(target, plan.switches[dpid]))
             flow, group = _deal(target, dpid)
@@ -51,14 +91,18 @@ def compile_rules(plan: Plan) -> dict[int, SwitchRules]:
             if group is not None:
                 groups[dpid].append(group)
     by_spi = {planned.path.spi: planned for planned in plan.paths}
-    for planned in plan.paths:
-        for dpid, flow in path_flows(plan, planned, by_spi):
+    for number, planned in enumerate(plan.paths):
+        if number % BREATH == 0:
+            breathe()
+        for dpid, flow in cache.flows(plan, planned, by_spi):
             if dpid in flows:
                 flows[dpid].append(flow)
     meters = frozenset({Meter(p.METER_UNKNOWN, plan.unknown_rate_pps, plan.unknown_rate_pps)})
-    return {
-        dpid: SwitchRules(frozenset(entries), frozenset(groups[dpid]), meters) for dpid, entries in flows.items()
-    }
+    rules = {}
+    for dpid, entries in flows.items():
+        breathe()
+        rules[dpid] = SwitchRules(frozenset(entries), frozenset(groups[dpid]), meters)
+    return rules
 
 
 def _admission(facts: SwitchFacts) -> Iterator[Flow]:
@@ -113,9 +157,7 @@ def _fixed(facts: SwitchFacts) -> Iterator[Flow]:
     reply = match(eth_type=p.ETH_ARP, arp_op=p.ARP_REPLY)
     yield Flow(p.ARP, p.EXACT, reply, goto=p.FORWARD, cookie=p.cookie(p.Cookie.ARP))
     miss = match(eth_type=p.ETH_ARP, arp_op=p.ARP_REQUEST)
-    yield Flow(
-        p.ARP, p.MISS, miss, (TO_CONTROLLER,), meter=p.METER_UNKNOWN, cookie=p.cookie(p.Cookie.ARP_MISS)
-    )
+    yield Flow(p.ARP, p.MISS, miss, (TO_CONTROLLER,), meter=p.METER_UNKNOWN, cookie=p.cookie(p.Cookie.ARP_MISS))
 
 
 def _arp(plan: Plan) -> Iterator[Flow]:
@@ -159,9 +201,7 @@ def _classify(target: Target, facts: SwitchFacts) -> Iterator[Flow]:
     track = Ct(p.ingress_zone(facts.index), table=p.CONNECTION)
     actions = (SetField(p.REG_TARGET, target.target_id), track)
     for wanted in target.matches:
-        yield Flow(
-            p.CLASSIFY, target.priority, wanted, actions, cookie=p.cookie(p.Cookie.CLASSIFY, target.target_id)
-        )
+        yield Flow(p.CLASSIFY, target.priority, wanted, actions, cookie=p.cookie(p.Cookie.CLASSIFY, target.target_id))
 
 
 def _deal(target: Target, dpid: int) -> tuple[Flow, Group | None]:
@@ -174,9 +214,7 @@ def _deal(target: Target, dpid: int) -> tuple[Flow, Group | None]:
     deal = p.cookie(p.Cookie.DEAL, target.target_id)
     if not target.by_group:
         return Flow(p.CONNECTION, p.CONNECTION_DEAL, new, (TO_CONTROLLER,), cookie=deal), None
-    buckets = tuple(
-        Bucket(p.GROUP_WEIGHT * weight, (*_begin(spi), Resubmit(p.COMMIT))) for spi, weight in live
-    )
+    buckets = tuple(Bucket(p.GROUP_WEIGHT * weight, (*_begin(spi), Resubmit(p.COMMIT))) for spi, weight in live)
     flow = Flow(p.CONNECTION, p.CONNECTION_DEAL, new, (ToGroup(target.target_id),), cookie=deal)
     return flow, Group(target.target_id, buckets)
 
@@ -191,9 +229,7 @@ def deal_actions(spi: int, switch_index: int) -> tuple[Action, ...]:
     return (commit, *_begin(spi), Resubmit(p.STEER))
 
 
-def path_flows(
-    plan: Plan, planned: PlannedPath, by_spi: dict[int, PlannedPath]
-) -> Iterator[tuple[int, Flow]]:
+def path_flows(plan: Plan, planned: PlannedPath, by_spi: dict[int, PlannedPath]) -> Iterator[tuple[int, Flow]]:
     """All entries of one path, with the datapath id of each."""
     path, key = planned.path, planned.path.key
     ingress, terminal = plan.switches.get(key.ingress), plan.switches.get(key.terminal.switch)
@@ -228,9 +264,7 @@ def path_flows(
     yield from _direction(plan, path.spi, stops, key.segments, (arrive, None))
     returning = [(switch, leave, enter) for switch, enter, leave in reversed(stops)] if key.symmetric else []
     leave_path = (Ct(p.ingress_zone(ingress.index), commit=True, execute=(mark,)),)
-    yield from _direction(
-        plan, path.reverse_spi, returning, planned.reverse_segments, (leave_path, p.DELIVER)
-    )
+    yield from _direction(plan, path.reverse_spi, returning, planned.reverse_segments, (leave_path, p.DELIVER))
 
 
 def _direction(

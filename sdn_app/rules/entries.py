@@ -4,11 +4,11 @@ else is data. Pure.
 
 A match is a tuple of (field, value, mask) sorted by field name, mask None for exact; values and masks are ints (MAC and
 IPv4 addresses too). Field names are those of `ovs-fields(7)`: in_port, eth_src, eth_dst, eth_type, ip_proto, ipv4_src,
-ipv4_dst, tcp_src, tcp_dst, udp_src, udp_dst, icmp_type, arp_op, arp_spa, arp_tpa, arp_sha, arp_tha, reg0..reg7, ct_state,
-ct_mark, nsh_spi, nsh_si, nsh_ttl.
+ipv4_dst, tcp_src, tcp_dst, udp_src, udp_dst, icmp_type, arp_op, arp_spa, arp_tpa, arp_sha, arp_tha, reg0..reg7,
+ct_state, ct_mark, nsh_spi, nsh_si, nsh_ttl.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Match = tuple[tuple[str, int, int | None], ...]
 
@@ -89,9 +89,7 @@ class DecNshTtl:
     """dec_nsh_ttl."""
 
 
-Action = (
-    Output | ToGroup | SetField | Move | Resubmit | Ct | EncapNsh | EncapEthernet | Decap | DecNshTtl
-)
+Action = Output | ToGroup | SetField | Move | Resubmit | Ct | EncapNsh | EncapEthernet | Decap | DecNshTtl
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +103,14 @@ class Flow:
     goto: int | None = None
     meter: int | None = None
     cookie: int = 0
+    _hash: int = field(init=False, repr=False, compare=False, default=0)
+
+    def __post_init__(self) -> None:
+        """Hash once: sets of a hundred thousand entries are compared at every change."""
+        object.__setattr__(self, "_hash", hash((self.table, self.priority, self.match, self.cookie)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def key(self) -> tuple[int, int, Match]:

@@ -1,4 +1,4 @@
-"""The pipeline's names and numbers: tables, priorities, registers, zones, cookies, tags. No literal of these stands elsewhere.
+"""The pipeline's names and numbers: tables, priorities, registers, zones, cookies, tags. No literal stands elsewhere.
 
 Tables in the order in which a packet can meet them:
 

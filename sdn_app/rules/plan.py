@@ -9,7 +9,7 @@ from sdn_app.rules.entries import Match
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A host port's admitted source: MAC and IPv4 addresses. `terminal`: paths may end here, so replies are looked up."""
+    """A host port's admitted source: MAC and IPv4 addresses. `terminal`: paths may end here; replies are looked up."""
 
     port: int
     mac: int
@@ -32,8 +32,8 @@ class SwitchFacts:
 class Target:
     """Traffic of one chain to one destination (a service or a host).
 
-    `matches` are tried at `priority` in `classify` of every switch in `ingresses`; `live` lists, per ingress, the SPIs and
-    weights that a new connection can be dealt; `by_group` leaves the choice to a select group.
+    `matches` are tried at `priority` in `classify` of every switch in `ingresses`; `live` lists, per ingress, the SPIs
+    and weights that a new connection can be dealt; `by_group` leaves the choice to a select group.
     """
 
     target_id: int

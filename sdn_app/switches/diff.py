@@ -1,7 +1,7 @@
 """Compare what should exist on a switch with what is installed, and put the changes into a safe order. Pure.
 
-The order is `PHASES`: entries that paths consist of come before the entries and buckets that send packets to them, and go
-after those (make before break). `sync` waits for all switches' barriers between phases.
+The order is `PHASES`: entries that paths consist of come before the entries and buckets that send packets to them, and
+go after those (make before break). `sync` waits for all switches' barriers between phases.
 """
 
 from dataclasses import dataclass

@@ -1,12 +1,13 @@
 """Bring switches to what is desired. The only module that writes flow, group and meter entries to switches.
 
-In: channels (one per connected switch) and the desired `SwitchRules` per datapath id. Out: ordered messages with barriers
-between the phases, over all switches together; what is installed is read back when a switch connects, so that a restarted
-controller changes only what differs. A switch that does not answer in time is left out and read back when it returns.
+In: channels (one per connected switch) and the desired `SwitchRules` per datapath id. Out: ordered messages with
+barriers between the phases, over all switches together; what is installed is read back when a switch connects, so that
+a restarted controller changes only what differs. A switch that does not answer in time is left out and read back when it returns.
 """
 
 import itertools
 import logging
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from sdn_app.rules.entries import Flow, Group, Meter, SwitchRules
 from sdn_app.switches.diff import PHASES, Change, apply, diff
 
 LOG = logging.getLogger(__name__)
+PHASE_S, PHASE_S_PER_MESSAGE = 1.0, 0.001  # what a switch has for a phase before the others go on without it
 BATCH = 200  # messages between two looks at the clock and the other green threads
 
 
@@ -133,7 +135,7 @@ class Sync:
 
     def barrier(self, dpid: int) -> bool:
         """Send a barrier and wait for it."""
-        return self._wait(dpid, self._send_barrier(dpid))
+        return self._wait(dpid, self._send_barrier(dpid), self._deadline_s)
 
     def _send_barrier(self, dpid: int) -> Event | None:
         switch = self._switches.get(dpid)
@@ -143,12 +145,12 @@ class Sync:
         switch.barriers[xid] = event
         return event if switch.channel.send_raw(codec.encode_barrier_request(xid)) else None
 
-    def _wait(self, dpid: int, event: Event | None) -> bool:
+    def _wait(self, dpid: int, event: Event | None, deadline_s: float) -> bool:
         if event is None:
             return False
-        with eventlet.Timeout(self._deadline_s, False):
+        with eventlet.Timeout(max(0.0, deadline_s), False):
             return bool(event.wait())
-        LOG.warning("switch %d did not pass a barrier within %.1f s", dpid, self._deadline_s)
+        LOG.warning("switch %d did not pass a barrier in time", dpid)
         return False
 
     def read_back(self, dpid: int) -> bool:
@@ -176,12 +178,14 @@ class Sync:
         failed: set[int] = set()
         for phase in PHASES:
             waiting = {}
+            most = max((len(steps.get(phase, ())) for _, steps in plans.values()), default=0)
+            until = time.monotonic() + PHASE_S + most * PHASE_S_PER_MESSAGE
             for dpid, (switch, steps) in plans.items():
                 changes = steps.get(phase, ())
                 if changes and dpid not in failed:
                     waiting[dpid] = self._send(switch, changes)
             for dpid, event in waiting.items():
-                if not self._wait(dpid, event):
+                if not self._wait(dpid, event, until - time.monotonic()):
                     failed.add(dpid)
             for dpid in waiting:
                 switch, steps = plans[dpid]
@@ -214,7 +218,7 @@ class Sync:
 
 
 def _encode(change: Change, xid: int) -> bytes:
-    entry, command = change.entry, str(change.command)
+    entry, command = change.entry, change.command.value
     if isinstance(entry, Flow):
         return codec.encode_flow_mod(entry, command, xid)
     if isinstance(entry, Group):
@@ -222,5 +226,3 @@ def _encode(change: Change, xid: int) -> bytes:
     if isinstance(entry, Meter):
         return codec.encode_meter_mod(entry, command, xid)
     raise TypeError(f"{entry!r}: expected a flow, group or meter")
-
-

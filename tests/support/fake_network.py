@@ -117,7 +117,7 @@ class Network:
                 return False
         return True
 
-    def _run(self, switch, port, regs, frame, actions, cookie=0):  # noqa: C901
+    def _run(self, switch, port, regs, frame, actions, cookie=0):
         for action in actions:
             match action:
                 case e.Output(number) if number == p.PORT_CONTROLLER:

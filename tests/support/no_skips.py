@@ -1,7 +1,7 @@
 """A pytest plugin: a test that skips fails, since a part that is missing must not go unnoticed (`./scripts/test`).
 
-In: reports of tests and of collection. Out: the same, with what was skipped turned into a failure that keeps the reason.
-Expected failures stay as they are.
+In: reports of tests and of collection. Out: the same, with what was skipped turned into a failure that keeps the
+reason. Expected failures stay as they are.
 """
 
 from collections.abc import Generator

@@ -21,7 +21,7 @@ from sdn_app.network.graph import Host, Link, NetworkGraph
 from sdn_app.openflow.codec import PortDesc
 from sdn_app.paths.registry import PathRegistry
 from sdn_app.paths.render import PathKey
-from sdn_app.rules.compile import compile_rules
+from sdn_app.rules.compile import PathCache, compile_rules
 from sdn_app.rules.entries import SwitchRules
 from tests.support.fake_network import Frame, Network
 
@@ -41,6 +41,7 @@ class Scenario:
     cables: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     planned: Planned | None = None
     now: float = 0.0
+    compiled: PathCache = field(default_factory=PathCache)
 
     def plan(self) -> dict[int, SwitchRules]:
         """Plan and compile from what is there now."""
@@ -49,7 +50,7 @@ class Scenario:
         view = View(self.desired, self.inventory, self.graph, index, self.now)
         self.planned = make_plan(view, self.registry, self._spi, self._target, 100)
         self.registry = self.planned.registry
-        return compile_rules(self.planned.plan)
+        return compile_rules(self.planned.plan, self.compiled)
 
     def _spi(self, key: PathKey) -> int:
         return self.ids.setdefault(key, 2 + 2 * len(self.ids))
