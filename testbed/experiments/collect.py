@@ -5,6 +5,7 @@ In: a running lab's facts, REST views, measurements. Out: a `Report` with its ch
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -112,8 +113,8 @@ def _links(lab: LabFacts, views: Views, seen: Seen) -> tuple[Link, ...]:
     for (a, b), delay_ms in sorted(lab.delays_ms.items()):
         ping = seen.pings.get((a, b))
         direct = shortest_ms(lab.delays_ms, a, b) >= delay_ms  # else ping took another way
-        ping_ms = ping.median_ms if ping is not None and direct else None
-        links.append(Link(a, b, delay_ms, lab.bandwidths_mbps[a, b], ping_ms, measured.get((a, b))))
+        least, median = (ping.min_ms, ping.median_ms) if ping is not None and direct else (None, None)
+        links.append(Link(a, b, delay_ms, lab.bandwidths_mbps[a, b], least, median, measured.get((a, b))))
     return tuple(links)
 
 
@@ -155,7 +156,10 @@ def _checks(
 ) -> tuple[Check, ...]:
     sent, answered = sum(load.connections for load in loads), sum(load.answered for load in loads)
     measured = [path for path in paths if path.rtt_ms is not None]
-    spreads = [max(load.servants.values()) - min(load.servants.values()) for load in loads if load.servants]
+    shares = Counter[str]()
+    for load in loads:
+        shares.update(load.servants)
+    spread = max(shares.values(), default=0) - min(shares.values(), default=0)
     before, after = seen.knocks
     through = sum(n for kind, n in after.items() if kind != "timeout")
     dropped = sum(drop.packets for drop in drops)
@@ -163,8 +167,8 @@ def _checks(
         Check("every HTTP connection is answered", 0 < sent == answered, f"{answered} of {sent}"),
         Check(
             "servants take turns",
-            bool(spreads) and max(spreads) <= 1,
-            f"shares differ by {max(spreads, default=0)} at most",
+            bool(shares) and spread <= 1,
+            f"shares differ by {spread}",
         ),
         Check(
             "links are as slow as configured",

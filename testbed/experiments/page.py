@@ -72,7 +72,7 @@ Line width: connections that crossed.</p></section>
 def _tiles(report: Report) -> str:
     p50 = [load.p50_ms for load in report.loads if load.p50_ms is not None]
     p99 = [load.p99_ms for load in report.loads if load.p99_ms is not None]
-    used = sum(1 for path in report.paths if path.connections)
+    used = len(report.used)
     tiles = (
         (f"{report.answered}", "HTTP connections answered"),
         (f"{report.errors}", "of them failed"),
@@ -135,7 +135,7 @@ def _paths(report: Report) -> str:
             _ms(path.rtt_ms),
             _verdict(path.good) if path.rtt_ms is not None else escape(path.status),
         )
-        for path in report.paths
+        for path in report.used
     ]
     heads = (
         "SPI",
@@ -148,6 +148,8 @@ def _paths(report: Report) -> str:
         "",
     )
     note = "Measured: the least round trip that TCP saw on any connection of the path; conntrack tells which."
+    unused = len(report.paths) - len(report.used)
+    note += f" {unused} more rendered paths carried no connection; report.json has them."
     return _section("Paths", heads, rows, note)
 
 
@@ -168,13 +170,14 @@ def _links(report: Report) -> str:
             f"s{link.a} to s{link.b}",
             _ms(link.configured_rtt_ms),
             _ms(link.ping_ms),
+            _ms(link.median_ms),
             _ms(None if link.seen_ms is None else 2 * link.seen_ms),
             "" if link.bandwidth_mbps is None else f"{link.bandwidth_mbps:g}",
             _verdict(link.good),
         )
         for link in report.links
     ]
-    heads = ("link", "#RTT configured, ms", "#by ping, ms", "#by controller, ms", "#Mbit/s", "")
+    heads = ("link", "#RTT configured, ms", "#ping, least", "#median", "#by controller, ms", "#Mbit/s", "")
     return _section("Links", heads, rows, "Tolerance: 10 % or 0.5 ms, whichever is wider.")
 
 

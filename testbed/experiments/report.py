@@ -24,7 +24,8 @@ class Link:
     b: int
     delay_ms: float
     bandwidth_mbps: float | None = None
-    ping_ms: float | None = None
+    ping_ms: float | None = None  # the least: what the wire costs, without waits for a processor
+    median_ms: float | None = None
     seen_ms: float | None = None
 
     @property
@@ -141,6 +142,11 @@ class Report:
         """All domains, ascending; domain 1 is the headquarters."""
         switches = {x for link in self.links for x in (link.a, link.b)}
         return sorted(switches | {h.switch for h in self.hosts} | {i.switch for i in self.instances})
+
+    @property
+    def used(self) -> list[Path]:
+        """Paths that connections took."""
+        return [path for path in self.paths if path.connections]
 
     @property
     def shares(self) -> dict[str, int]:

@@ -15,6 +15,7 @@ def lines(report: Report) -> list[str]:
     return [
         *_table("Links", _links(report)),
         *_table("Paths", _paths(report)),
+        f"  and {len(report.paths) - len(report.used)} rendered paths that no connection took",
         *_table("Servants", _servants(report)),
         *_table("Dropped", _drops(report)),
         *_table("Checks", [("check", "seen", "")] + [(c.name, c.detail, _verdict(c.good)) for c in report.checks]),
@@ -32,17 +33,17 @@ def route(path: Path) -> list[str]:
 
 
 def _links(report: Report) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("link", "RTT configured", "measured", "controller", "")]
+    rows: list[tuple[str, ...]] = [("link", "RTT configured", "measured", "median", "controller", "")]
     for link in report.links:
         seen = None if link.seen_ms is None else 2 * link.seen_ms
-        cells = (_ms(link.configured_rtt_ms), _ms(link.ping_ms), _ms(seen))
+        cells = (_ms(link.configured_rtt_ms), _ms(link.ping_ms), _ms(link.median_ms), _ms(seen))
         rows.append((f"s{link.a}-s{link.b}", *cells, _verdict(link.good)))
     return rows
 
 
 def _paths(report: Report) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("SPI", "chain", "way", "connections", "RTT configured", "measured", "")]
-    for path in report.paths:
+    for path in report.used:
         verdict = "" if path.rtt_ms is None else _verdict(path.good)
         cells = (str(path.connections), _ms(path.configured_rtt_ms), _ms(path.rtt_ms), verdict)
         rows.append((str(path.spi), path.chain, " ".join(route(path)), *cells))

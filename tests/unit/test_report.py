@@ -24,7 +24,7 @@ def made_up() -> Report:
         started="2026-01-02 03:04:05",
         duration_s=41.7,
         environment={"switches": "Open vSwitch 3.1, userspace datapath", "links": "user-space delay line"},
-        links=tuple(Link(a, b, delay, 100.0, ping, delay + 0.1) for a, b, delay, ping in links),
+        links=tuple(Link(a, b, delay, 100.0, ping, ping, delay + 0.1) for a, b, delay, ping in links),
         hosts=tuple(Host(f"h{n}", f"10.{n}.0.1", n) for n in (1, 2, 3, 4)),
         instances=(
             Placed("fw-1", "firewall", 1, "active"),
