@@ -39,6 +39,7 @@ LOG = logging.getLogger(__name__)
 TO_TABLE = (Output(0xFFFFFFF9),)
 LOCAL_PORT = 0xFFFFFFFE
 PROBE_GAP_S = 0.005
+WAITING_FRAMES = 100  # first packets of hosts that are being made known; more are dropped
 TO_CONTROLLER = (Output(p.PORT_CONTROLLER, p.WHOLE_PACKET),)
 FAST_PROBE_S = 0.3
 SETTLE_S = 1.2
@@ -68,7 +69,7 @@ class Controller:
         self._away: dict[int, float] = {}
         self._turns: dict[int, tuple[tuple[tuple[str, ...], ...], Turn]] = {}
         self._published: dict[tuple[int, int, int, int], float] = {}
-        self._wanted = self._applied = 0
+        self._wanted = self._applied = self._waiting_frames = 0
         self._dirty, self._settled_at = Event(), float("inf")
         self._waiters: list[tuple[int, Event]] = []
         self.reconcile_ms = 0.0
@@ -347,15 +348,19 @@ class Controller:
             return
         if new:
             self.events.publish("host", address=str(address), mac=mac_text(mac), switch=dpid, port=port)
-            version = self.touch()
-            if frame[12:14] == b"\x08\x00":
-                eventlet.spawn(self._again, version, dpid, port, frame)
+            self.touch()
+        if frame[12:14] == b"\x08\x00" and self.pending_changes and self._waiting_frames < WAITING_FRAMES:
+            eventlet.spawn(self._again, self._wanted, dpid, port, frame)
         self._arp(dpid, port, frame)
 
     def _again(self, version: int, dpid: int, port: int, frame: bytes) -> None:
-        """Send a host's first packet through the tables once they know the host."""
-        if self.wait_for(version, 2.0):
-            self._send(dpid, port, TO_TABLE, frame)
+        """Send a host's first packets through the tables once they know the host."""
+        self._waiting_frames += 1
+        try:
+            if self.wait_for(version, 2.0):
+                self._send(dpid, port, TO_TABLE, frame)
+        finally:
+            self._waiting_frames -= 1
 
     def _arp(self, dpid: int, port: int, frame: bytes) -> None:
         """Answer a question for a known address; ask on all edge ports for another; pass an answer on."""

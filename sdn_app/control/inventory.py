@@ -128,7 +128,7 @@ class Inventory:
 
 
 def source_of(frame: bytes) -> tuple[int, IPv4Address] | None:
-    """(MAC, IPv4 address) of the sender of an untagged ARP or IPv4 frame; None where it has none that a host can have."""
+    """(MAC, IPv4 address) of the sender of an untagged ARP or IPv4 frame; None where no host can have it."""
     kind = int.from_bytes(frame[12:14], "big")
     mac = int.from_bytes(frame[6:12], "big")
     if kind == ETH_ARP and len(frame) >= 42 and frame[22:28] == frame[6:12]:

@@ -333,9 +333,7 @@ def _live(table: DealTable, live: dict[PathKey, int]) -> dict[int, tuple[tuple[i
     return result
 
 
-def _planned_paths(
-    graph: NetworkGraph, registry: PathRegistry, chains: dict[str, Chain]
-) -> Iterator[PlannedPath]:
+def _planned_paths(graph: NetworkGraph, registry: PathRegistry, chains: dict[str, Chain]) -> Iterator[PlannedPath]:
     for _, entry in sorted(registry.entries.items()):
         if entry.status is Status.DEAD:
             yield PlannedPath(entry.path, (), True, entry.replacement)

@@ -1,7 +1,7 @@
 """HTTP health probes of instances on their management addresses.
 
-In: a URL and a timeout. Out: whether it answered 200 in time, and the load and open connections that it reported. Must not: decide
-anything (`machine` does).
+In: a URL and a timeout. Out: whether it answered 200 in time, and the load and open connections that it reported. It
+decides nothing (`machine` does).
 """
 
 import json

@@ -6,6 +6,7 @@ switch.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from sdn_app.rules import pipeline as p
 from sdn_app.rules.entries import (
@@ -35,19 +36,30 @@ BREATH, SPARE = 100, 1000
 REPLY = (p.CT_TRK | p.CT_RPL, p.CT_TRK | p.CT_RPL)
 
 
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """The entries of one path, and what they were compiled from."""
+
+    planned: PlannedPath
+    onward: PlannedPath | None
+    flows: tuple[tuple[int, Flow], ...]
+
+
 class PathCache:
     """Entries of paths that were compiled before, for the next time that a plan has the same path on the same ports."""
 
     def __init__(self) -> None:
         self._ground: object = None
-        self._flows: dict[tuple[int, bool, int | None], tuple[tuple[int, Flow], ...]] = {}
+        self._known: dict[int, _Compiled] = {}
 
     def flows(self, plan: Plan, planned: PlannedPath, by_spi: dict[int, PlannedPath]) -> tuple[tuple[int, Flow], ...]:
-        """What `path_flows` gives, computed once."""
-        name = (planned.path.spi, planned.dead, planned.replacement)
-        if name not in self._flows:
-            self._flows[name] = tuple(path_flows(plan, planned, by_spi))
-        return self._flows[name]
+        """What `path_flows` gives, computed once for equal paths: a number can come back as another path's."""
+        onward = None if planned.replacement is None else by_spi.get(planned.replacement)
+        known = self._known.get(planned.path.spi)
+        if known is None or (known.planned, known.onward) != (planned, onward):
+            known = _Compiled(planned, onward, tuple(path_flows(plan, planned, by_spi)))
+            self._known[planned.path.spi] = known
+        return known.flows
 
     def stand_on(self, plan: Plan) -> None:
         """Forget everything where ports or conntrack zones are others than before, and what is no longer planned."""
@@ -57,10 +69,10 @@ class PathCache:
         )
         if ground != self._ground:
             self._ground = ground
-            self._flows.clear()
-        elif len(self._flows) > 2 * len(plan.paths) + SPARE:
-            wanted = {(each.path.spi, each.dead, each.replacement) for each in plan.paths}
-            self._flows = {name: flows for name, flows in self._flows.items() if name in wanted}
+            self._known.clear()
+        elif len(self._known) > 2 * len(plan.paths) + SPARE:
+            wanted = {each.path.spi for each in plan.paths}
+            self._known = {spi: known for spi, known in self._known.items() if spi in wanted}
 
 
 def compile_rules(
@@ -68,8 +80,8 @@ def compile_rules(
 ) -> dict[int, SwitchRules]:
     """Give, per datapath id, all entries that should exist there.
 
-    `cache` keeps paths from one call to the next and does not change the result. `breathe` is called now and then, so that a
-    large plan does not hold up whoever shares the thread.
+    `cache` keeps paths from one call to the next and does not change the result. `breathe` is called now and then, so
+    that a large plan does not hold up whoever shares the thread.
     """
     cache = cache or PathCache()
     cache.stand_on(plan)

@@ -2,7 +2,8 @@
 
 In: channels (one per connected switch) and the desired `SwitchRules` per datapath id. Out: ordered messages with
 barriers between the phases, over all switches together; what is installed is read back when a switch connects, so that
-a restarted controller changes only what differs. A switch that does not answer in time is left out and read back when it returns.
+a restarted controller changes only what differs. A switch that does not answer in time is left out and read back when
+it returns.
 """
 
 import itertools
@@ -218,7 +219,8 @@ class Sync:
 
 
 def _encode(change: Change, xid: int) -> bytes:
-    entry, command = change.entry, change.command.value
+    entry = change.entry
+    command: codec.Command = change.command.value
     if isinstance(entry, Flow):
         return codec.encode_flow_mod(entry, command, xid)
     if isinstance(entry, Group):

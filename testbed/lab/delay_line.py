@@ -132,6 +132,10 @@ def main() -> int:
     for link in json.load(sys.stdin):
         parameters = LinkParameters(**link)
         line.add(parameters, open_tap(parameters.a), open_tap(parameters.b))
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))  # a frame that is due waits for nobody's time slice
+    except OSError:
+        print("no real-time priority: latencies will vary on a busy machine", file=sys.stderr)
     print("ready", flush=True)
     line.run(lambda: bool(ended))
     return 0

@@ -89,6 +89,8 @@ class DelayLineTrunk(Link):  # type: ignore[misc]
     def makeIntfPair(cls, name1: str, name2: str, *_: Any, **__: Any) -> None:  # noqa: N802 - Mininet's name
         """Make two TAP devices instead of a veth pair."""
         for name in (name1, name2):
+            if Path(f"/sys/class/net/{name}").exists():
+                raise RuntimeError(f"there is an interface named {name} already, which is not the lab's")
             cls.record.add("link", name=name)
             problem = run("ip", "tuntap", "add", "dev", name, "mode", "tap")
             if problem is None:

@@ -143,6 +143,7 @@ class Lab:
             waitConnected=False,
         )
         for switch in self.topo.switches():
+            self._must_be_free(switch)
             self.record.add("bridge", name=switch)
         self.net.build()
         for host in self.net.hosts:
@@ -156,6 +157,12 @@ class Lab:
         for switch in self.net.switches:
             switch.start(self.net.controllers)
         self.say(f"{len(self.net.switches)} switches, {len(self.net.hosts)} clients, {len(self.links())} trunks")
+
+    @staticmethod
+    def _must_be_free(name: str) -> None:
+        """Nothing that was there before may be recorded as ours, or it would be ended as ours."""
+        if Path(f"/sys/class/net/{name}").exists() or run("ovs-vsctl", "--timeout=5", "br-exists", name) is None:
+            raise RuntimeError(f"there is an interface or bridge named {name} already, which is not the lab's")
 
     def _start_delay_line(self) -> None:
         self.log_folder.mkdir(parents=True, exist_ok=True)
@@ -177,6 +184,7 @@ class Lab:
             raise RuntimeError("the delay line did not start")
 
     def _management(self) -> None:
+        self._must_be_free(MGMT_BRIDGE)
         self.record.add("link", name=MGMT_BRIDGE)
         for command in (
             ("ip", "link", "add", MGMT_BRIDGE, "type", "bridge"),
