@@ -97,7 +97,9 @@ def test_in_order_symmetric_and_loop_free(scenario: Scenario) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(scenarios(), st.data())
-def test_connections_through_a_failed_function_move_and_all_others_stay(scenario: Scenario, data: st.DataObject) -> None:
+def test_connections_through_a_failed_function_move_and_all_others_stay(
+    scenario: Scenario, data: st.DataObject
+) -> None:
     network = scenario.network()
     client = next(iter(scenario.inventory.hosts.values()))
     before = live_spis(scenario, client.switch)
@@ -109,7 +111,9 @@ def test_connections_through_a_failed_function_move_and_all_others_stay(scenario
     failed = data.draw(st.sampled_from(inline))
     scenario.set_state(failed, InstanceState.FAILED)
     after = Network(scenario.plan(), scenario.graph, scenario.cables, network.tracked)
-    alone = sum(i.vnf_type == scenario.desired.instances[failed].vnf_type for i in scenario.desired.instances.values()) == 1
+    alone = (
+        sum(i.vnf_type == scenario.desired.instances[failed].vnf_type for i in scenario.desired.instances.values()) == 1
+    )
     for number, spi in enumerate(before):
         key = scenario.registry.entries[spi].path.key
         log = after.send(client.switch, client.port, scenario.syn(client, 40000 + number))
@@ -174,7 +178,10 @@ def test_strict_turn_and_retransmissions() -> None:
     turn = iter(range(100))
     dealer = Dealer()
     dealer.replace({1: Deal(lambda frame: next(turn) % 2, (("a",), ("b",)), {7: [2, 4]})}, {7: 1})
-    frames = [bytes(12) + b"\x08\x00" + bytes([0x45]) + bytes(8) + b"\x06" + bytes(10) + bytes([0, n]) + bytes(4) for n in range(4)]
+    frames = [
+        bytes(12) + b"\x08\x00" + bytes([0x45]) + bytes(8) + b"\x06" + bytes(10) + bytes([0, n]) + bytes(4)
+        for n in range(4)
+    ]
     for frame in [frames[0], frames[0], frames[1], frames[2], frames[3], frames[3]]:
         assert dealer.packet_out(7, 1, 3, frame, 1.0, 9)
     assert dealer.dealt == {2: 2, 4: 2}
