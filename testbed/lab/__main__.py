@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def up(topology: str, chain: bool) -> int:
     """Start the process that holds the lab; return when the lab is ready, or say why it is not."""
-    if session.session() is not None or LabRecord(session.NAME).entries():
+    if session.session(session.HOLDER) is not None or LabRecord(session.NAME).entries():
         print("lab: a lab is up or was not ended: ./scripts/lab down", file=sys.stderr)
         return FAILED
     session.LOG.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def up(topology: str, chain: bool) -> int:
 
 def down() -> int:
     """End the lab, and what an earlier one left."""
-    facts = session.session()
+    facts = session.session(session.HOLDER)
     left = LabRecord(session.NAME).entries()
     if facts is None and not left:
         print("no lab is up")
@@ -109,7 +109,7 @@ def _undo() -> bool:
     for problem in problems:
         print(f"could not end {problem}", file=sys.stderr)
     if not problems:
-        for path in (session.SESSION, session.SOCKET, *record.folder.glob("controller.sqlite*")):
+        for path in (session.HOLDER, session.SESSION, session.SOCKET, *record.folder.glob("controller.sqlite*")):
             path.unlink(missing_ok=True)
     return not problems
 

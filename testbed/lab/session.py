@@ -36,7 +36,8 @@ END = b"\0"
 TOPOLOGIES: dict[str, Callable[[], Topo]] = {"four_domain": FourDomain, "linear": Linear, "tree": Tree}
 
 FOLDER = LabRecord(NAME).folder
-SESSION, SOCKET, LOG = FOLDER / "session.json", FOLDER / "cli.sock", FOLDER / "logs" / "holder.log"
+HOLDER, SESSION, SOCKET = FOLDER / "holder.json", FOLDER / "session.json", FOLDER / "cli.sock"
+LOG = FOLDER / "logs" / "holder.log"
 
 
 class _StopError(BaseException):
@@ -62,6 +63,8 @@ def hold(name: str, chain: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
     topo = topology(name)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    HOLDER.write_text(json.dumps({"pid": os.getpid(), "started": started_at(os.getpid())}))
     vnfs = [vnf for vnf in DEFAULT_VNFS if f"s{vnf.switch}" in topo.switches()]
     lab = Lab(topo, vnfs, NAME, say=_say)
     try:
@@ -84,8 +87,8 @@ def hold(name: str, chain: bool) -> int:
         _say(f"could not run: {error}")
         return 1
     finally:
-        SOCKET.unlink(missing_ok=True)
-        SESSION.unlink(missing_ok=True)
+        for path in (SOCKET, SESSION, HOLDER):
+            path.unlink(missing_ok=True)
 
 
 def _stop(*_: object) -> None:
@@ -217,10 +220,10 @@ def _serve(lab: Lab, connection: socket.socket) -> None:
 
 
 # the other side -----------------------------------------------------------------------------------------------------
-def session() -> dict[str, Any] | None:
-    """What the holder wrote, if it runs."""
+def session(path: Path = SESSION) -> dict[str, Any] | None:
+    """What the holder of a lab that is ready wrote, if it runs. HOLDER: its process, ready or not."""
     try:
-        facts = dict(json.loads(SESSION.read_text()))
+        facts = dict(json.loads(path.read_text()))
     except (OSError, ValueError):
         return None
     return facts if alive(facts["pid"], facts["started"]) else None
