@@ -70,7 +70,7 @@ class Controller:
         self._turns: dict[int, tuple[tuple[tuple[str, ...], ...], Turn]] = {}
         self._published: dict[tuple[int, int, int, int], float] = {}
         self._wanted = self._applied = self._waiting_frames = 0
-        self._dirty, self._settled_at = Event(), float("inf")
+        self._dirty, self._settled_at = Event(), 0.0
         self._waiters: list[tuple[int, Event]] = []
         self.reconcile_ms = 0.0
         self._compiled = PathCache()
@@ -238,6 +238,8 @@ class Controller:
     def switch_connected(self, dpid: int, channel: Channel) -> None:
         """A switch finished its handshake."""
         self.channels[dpid] = channel
+        if dpid not in self.inventory.switches:  # entries stay as they are until links are found again
+            self._settled_at = self.clock() + SETTLE_S
         self.sync.connected(dpid, channel)
         eventlet.spawn(self._welcome, dpid, channel)
 
@@ -324,7 +326,7 @@ class Controller:
         return True
 
     def _link_found(self, dpid: int) -> None:
-        if self._settled_at != float("inf"):
+        if self.clock() < self._settled_at:
             self._settled_at = max(self._settled_at, self.clock() + FAST_PROBE_S)
         self.inventory.forget_trunk_hosts()
         self._update_graph()
