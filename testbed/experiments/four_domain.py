@@ -90,7 +90,7 @@ class Demo:
             low, high = sorted((int(a[1:]), int(b[1:])))
             client = next(name for name in self._clients if collect.switch_of(self._clients[name]) == high)
             ends[low, high] = (client, addresses[low])
-        for count in (2, 10):  # the first time for ARP and learning
+        for count in (2, 20):  # the first time for ARP and learning
             running = {
                 link: self._popen(client, ping_command(address, count)) for link, (client, address) in ends.items()
             }
@@ -233,7 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print("\n".join(summary.lines(report)), flush=True)
                 if given.keep:
                     progress("the lab stays up; Ctrl-C ends it")
-                    signal.pause()
+                    with contextlib.suppress(KeyboardInterrupt):  # the way to end it; the report's result stands
+                        signal.pause()
         except KeyboardInterrupt:
             progress("interrupted; everything was torn down" if not lab.record.entries() else "interrupted")
             return 130
