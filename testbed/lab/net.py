@@ -80,6 +80,7 @@ class Lab:
         self._vnfs = tuple(vnfs)
         self._numbers = 0
         self._servants: dict[int, int] = {}
+        self._mine = False  # whether what the record names was started by this object
 
     # life -----------------------------------------------------------------------------------------------------------
     def __enter__(self) -> "Lab":
@@ -97,6 +98,7 @@ class Lab:
         """Bring everything up. Raises RuntimeError with the reason where it cannot."""
         if self.record.entries():
             raise RuntimeError(f"a lab named {self.name!r} is up or was not ended: ./scripts/lab down")
+        self._mine = True
         setLogLevel("error")
         self.machine = examine(self.record)
         for line in self.machine.lines():
@@ -111,7 +113,12 @@ class Lab:
         self.say(f"{len(self.instances)} containers run: {', '.join(self.instances)}")
 
     def stop(self, failed: bool = False) -> list[str]:
-        """End everything that was started; gives what could not be ended. After a failure the logs are kept."""
+        """End everything that was started; gives what could not be ended. After a failure the logs are kept.
+
+        A lab that refused to start because another one is up ends nothing: the record is the other one's.
+        """
+        if not self._mine:
+            return []
         if failed:
             for host in self.instances.values():
                 host.save_log(self.log_folder)
