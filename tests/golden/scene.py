@@ -1,7 +1,7 @@
 """The scene of the golden flows: four domains, two firewalls, three servants, three clients, one chain.
 
-In: nothing. Out: the text of every switch's entries by file name, always the same. Domain 1 is the headquarters with the
-servants; links 1-2, 2-3, 2-4 and 3-4; a firewall in domain 1 and one in domain 3; clients in domains 2, 3 and 4.
+In: nothing. Out: the text of every switch's entries by file name, always the same. Domain 1 is the headquarters with
+the servants; links 1-2, 2-3, 2-4 and 3-4; a firewall in domain 1 and one in domain 3; clients in domains 2, 3 and 4.
 """
 
 from pathlib import Path
