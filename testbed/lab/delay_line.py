@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 MAX_FRAME = 65536
+DEVICES_MS = 0.25  # what a frame takes through two TAP devices, select and this program; part of the delay that is asked for
 BURST = 32
 
 
@@ -58,7 +59,7 @@ class Direction:
         if p.bandwidth_mbps:
             self.free_at = max(now, self.free_at) + size * 8 / (p.bandwidth_mbps * 1e6)
             now = self.free_at
-        delay_ms = p.delay_ms
+        delay_ms = max(0.0, p.delay_ms - DEVICES_MS)
         if p.jitter_ms:
             delay_ms = max(0.0, delay_ms + self.chance.uniform(-p.jitter_ms, p.jitter_ms))
         self.last = max(self.last, now + delay_ms / 1e3)
