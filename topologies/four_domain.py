@@ -20,7 +20,7 @@ class FourDomain(Topo):
     Parameters: `clients` in each building; `delays_ms` one way, by link; `bandwidth_mbps`, `jitter_ms`, `loss_percent` for all.
     """
 
-    def build(  # noqa: D102
+    def build(
         self,
         clients: int = 1,
         delays_ms: dict[tuple[int, int], float] | None = None,

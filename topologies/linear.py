@@ -6,7 +6,7 @@ from mininet.topo import Topo
 class Linear(Topo):
     """Switches s1 to sN in a row, a client on each but the first. `delay_ms` is one way, of every link."""
 
-    def build(self, switches: int = 3, delay_ms: float = 2.0, bandwidth_mbps: float = 100.0) -> None:  # noqa: D102
+    def build(self, switches: int = 3, delay_ms: float = 2.0, bandwidth_mbps: float = 100.0) -> None:
         for number in range(1, int(switches) + 1):
             self.addSwitch(f"s{number}", dpid=f"{number:016x}", protocols="OpenFlow13")
             if number > 1:

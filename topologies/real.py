@@ -17,7 +17,7 @@ LEAST_DELAY_MS = 0.1
 class Real(Topo):
     """A graph of topohub; a bare name is looked for in SNDlib and the Topology Zoo."""
 
-    def build(self, name: str = "abilene", bandwidth_mbps: float = 100.0) -> None:  # noqa: D102
+    def build(self, name: str = "abilene", bandwidth_mbps: float = 100.0) -> None:
         graph = load(name)
         numbers = {node["id"]: number for number, node in enumerate(graph["nodes"], 1)}
         places = {node["id"]: node.get("pos") for node in graph["nodes"]}

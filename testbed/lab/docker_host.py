@@ -4,6 +4,7 @@ In: an image's spec, the switch and the names of its ports. Out: a running conta
 interface, plugged in again after every restart (a restarted container has a new network namespace). Logs are kept by `save_log`.
 """
 
+import contextlib
 import threading
 import time
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class DockerHost(Host):  # type: ignore[misc]  # mininet is untyped
         """Mininet's commands run in the container's network namespace, with the machine's own tools."""
         return super()._popen(["nsenter", "-t", str(self.container_pid), "-n", "--", *cmd], **params)
 
-    def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802 - Mininet's name
+    def startShell(self, mnopts: str | None = None) -> None:
         """A shell in the container's network namespace."""
         super().startShell(mnopts)
         self.record.add("process", pid=self.shell.pid, name=f"shell of {self.name}")
@@ -133,8 +134,6 @@ class DockerHost(Host):  # type: ignore[misc]  # mininet is untyped
         for plug in self.plugs:
             if plug.to_switch:
                 run("ovs-vsctl", "--timeout=5", "--if-exists", "del-port", plug.bridge, plug.outside)
-        try:
+        with contextlib.suppress(NotFound):
             self.container.remove(force=True)
-        except NotFound:
-            pass
         self.terminate()

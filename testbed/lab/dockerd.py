@@ -53,7 +53,9 @@ def ensure_docker(record: Record | None = None) -> docker.DockerClient:
         client = _connect()
         if client is not None:
             ours = running_pid()
-            _say(f"using the running daemon{f' that the lab started (pid {ours})' if ours else ''}: {_describe(client)}")
+            _say(
+                f"using the running daemon{f' that the lab started (pid {ours})' if ours else ''}: {_describe(client)}"
+            )
             return client
         if "DOCKER_HOST" in os.environ:
             raise DockerUnavailable("DOCKER_HOST is set, but no daemon answers there")
@@ -136,7 +138,9 @@ def _describe(client: docker.DockerClient) -> str:
 def _has_inactive_unit() -> bool:
     if not Path("/run/systemd/system").is_dir():
         return False
-    shown = subprocess.run(["systemctl", "show", "--property=LoadState", "--value", SYSTEMD_UNIT], capture_output=True, text=True)
+    shown = subprocess.run(
+        ["systemctl", "show", "--property=LoadState", "--value", SYSTEMD_UNIT], capture_output=True, text=True
+    )
     return shown.stdout.strip() == "loaded"
 
 
@@ -144,7 +148,9 @@ def _start_by_hand() -> subprocess.Popen[bytes]:
     path = os.pathsep.join([os.environ.get("PATH", ""), *SYSTEM_FOLDERS])
     program = shutil.which("dockerd", path=path)
     if program is None:
-        raise DockerUnavailable("no Docker daemon answers and dockerd is not installed (Debian's package docker.io has it)")
+        raise DockerUnavailable(
+            "no Docker daemon answers and dockerd is not installed (Debian's package docker.io has it)"
+        )
     if os.geteuid() != 0:
         raise DockerUnavailable("no Docker daemon answers, and only root may start one")
     STATE_FOLDER.mkdir(parents=True, exist_ok=True)
@@ -184,7 +190,9 @@ def _wait_for_answer(process: subprocess.Popen[bytes] | None) -> docker.DockerCl
         time.sleep(0.1)
     if process is not None:
         process.terminate()
-        raise DockerUnavailable(f"dockerd did not answer within {ANSWER_WITHIN_S:.0f} s; the end of {_log()}:\n{_log_end()}")
+        raise DockerUnavailable(
+            f"dockerd did not answer within {ANSWER_WITHIN_S:.0f} s; the end of {_log()}:\n{_log_end()}"
+        )
     raise DockerUnavailable(f"{SYSTEMD_UNIT} was started but did not answer within {ANSWER_WITHIN_S:.0f} s")
 
 

@@ -16,13 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import docker
+import tomllib
 from docker.errors import APIError, DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
@@ -50,7 +50,9 @@ class ImageSpec:
     name: str
     tag: str
     folder: Path
-    kind: str  # "inline" (two data ports, bridged), "servant" (one, with addresses) or "base" (none; not run by the lab)
+    kind: (
+        str  # "inline" (two data ports, bridged), "servant" (one, with addresses) or "base" (none; not run by the lab)
+    )
     summary: str
     data_ports: tuple[str, ...]  # interface names in the container, in the order of the switch's ports
     required_environment: tuple[str, ...]
@@ -206,20 +208,32 @@ def _debootstrap(client: docker.DockerClient) -> None:
         _say(f"debootstrap of {SUITE} (40 s on a free machine)")
         started = time.monotonic()
         _follow_debootstrap([program, "--variant=minbase", SUITE, folder], {**os.environ, "PATH": path})
-        tar = ["tar", "--create", f"--directory={folder}", "--exclude=./var/cache/apt/*", "--exclude=./var/lib/apt/lists/*"]
+        tar = [
+            "tar",
+            "--create",
+            f"--directory={folder}",
+            "--exclude=./var/cache/apt/*",
+            "--exclude=./var/lib/apt/lists/*",
+        ]
         tar += ["--exclude=./proc/*", "--exclude=./sys/*", "--exclude=./dev/*", "."]
         with subprocess.Popen(tar, stdout=subprocess.PIPE) as packing:
             repository, _, version = IMPORTED_IMAGE.partition(":")
-            client.api.import_image_from_stream(packing.stdout, repository=repository, tag=version, changes=["CMD /bin/sh"])
+            client.api.import_image_from_stream(
+                packing.stdout, repository=repository, tag=version, changes=["CMD /bin/sh"]
+            )
         if packing.returncode != 0 or not _present(client, IMPORTED_IMAGE):
-            raise ImageProblem(f"no root image: docker import did not make {IMPORTED_IMAGE} (tar ended with {packing.returncode})")
+            raise ImageProblem(
+                f"no root image: docker import did not make {IMPORTED_IMAGE} (tar ended with {packing.returncode})"
+            )
         _say(f"debootstrap and import took {time.monotonic() - started:.0f} s")
 
 
 def _follow_debootstrap(command: list[str], environment: Mapping[str, str]) -> None:
     last: list[str] = []
     told = time.monotonic()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             last = [*last[-9:], line.rstrip()]
@@ -237,7 +251,14 @@ def _build(client: docker.DockerClient, name: str, root: str) -> None:
     last: list[str] = []
     arguments = {"BASE": root, **{k: v for p in PROXY_VARIABLES for k in (p, p.upper()) if (v := os.environ.get(k))}}
     lines = client.api.build(
-        path=str(_folder(name)), tag=tag, rm=True, forcerm=True, decode=True, network_mode="host", buildargs=arguments, labels={LABEL: name}
+        path=str(_folder(name)),
+        tag=tag,
+        rm=True,
+        forcerm=True,
+        decode=True,
+        network_mode="host",
+        buildargs=arguments,
+        labels={LABEL: name},
     )
     for line in lines:
         text = str(line.get("stream") or line.get("error") or "").strip()

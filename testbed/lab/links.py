@@ -6,7 +6,7 @@ netem or to the delay line.
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mininet.link import Link, TCLink
 
@@ -76,7 +76,7 @@ class DelayLineTrunk(Link):  # type: ignore[misc]
     """A trunk of two TAP devices that the delay line joins. `record` and `parameters` are set by the lab before it builds."""
 
     record: LabRecord
-    parameters: list[LinkParameters] = []
+    parameters: ClassVar[list[LinkParameters]] = []
 
     def __init__(self, node1: Any, node2: Any, **options: Any) -> None:
         shaped = {name: options.pop(name, None) for name in ("delay", "bw", "jitter", "loss", "max_queue_size")}
@@ -86,7 +86,7 @@ class DelayLineTrunk(Link):  # type: ignore[misc]
         )
 
     @classmethod
-    def makeIntfPair(cls, name1: str, name2: str, *_: Any, **__: Any) -> None:  # noqa: N802 - Mininet's name
+    def makeIntfPair(cls, name1: str, name2: str, *_: Any, **__: Any) -> None:
         """Make two TAP devices instead of a veth pair."""
         for name in (name1, name2):
             if Path(f"/sys/class/net/{name}").exists():

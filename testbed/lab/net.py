@@ -22,8 +22,8 @@ from mininet.net import Mininet
 from mininet.node import OVSSwitch, RemoteController
 from mininet.topo import Topo
 
-from testbed.lab.dockerd import ensure_docker
 from testbed.lab.docker_host import DockerHost, Plug
+from testbed.lab.dockerd import ensure_docker
 from testbed.lab.images import ensure_images, image_spec
 from testbed.lab.links import DelayLineTrunk, NetemTrunk, as_json, link_of, parameters_of
 from testbed.lab.machine import Machine, examine
@@ -367,10 +367,12 @@ class Lab:
         """Wait until every instance is active and every trunk is known both ways."""
 
         def everything() -> bool:
-            states = [i["status"] for t in ("firewall", "servant") for i in self.call("GET", f"/vnf/{t}/instances")["instances"]]
+            states = [
+                i["status"]
+                for t in ("firewall", "servant")
+                for i in self.call("GET", f"/vnf/{t}/instances")["instances"]
+            ]
             links = self.call("GET", "/topology")["links"]
             return bool(states) and set(states) == {"active"} and len(links) == 2 * len(self.links())
 
         self.wait_until(everything, "all instances active and all links found", within_s)
-
-

@@ -65,7 +65,9 @@ def make_net() -> str:
     run(f"ovs-ofctl -O OpenFlow15 add-flows stock2 - <<'FLOWS'{STOCK2_FLOWS}FLOWS")
     expect("system@ovs-system" in run("ovs-appctl dpif/show"), run("ovs-appctl dpif/show"))
     features = run("ovs-appctl dpif/show-dp-features stock1")
-    seen = re.findall(r"^(CT zone|CT mark|CT state|Max dp_hash algorithm|Masked set action|Recirc|NSH): *(.+)$", features, re.M)
+    seen = re.findall(
+        r"^(CT zone|CT mark|CT state|Max dp_hash algorithm|Masked set action|Recirc|NSH): *(.+)$", features, re.M
+    )
     return f"system@ovs-system, flows and group accepted; {', '.join(f'{name} {value}' for name, value in seen)}"
 
 

@@ -32,7 +32,9 @@ def docker() -> str:
     """Docker's daemon is systemd's, not one that we started, and it can limit CPU."""
     run("systemctl start docker")
     expect(run("systemctl is-active docker") == "active", "docker.service is not active")
-    return run("docker info --format 'Docker {{.ServerVersion}}, {{.Driver}}, cgroup {{.CgroupVersion}}, quota {{.CPUCfsQuota}}'")
+    return run(
+        "docker info --format 'Docker {{.ServerVersion}}, {{.Driver}}, cgroup {{.CgroupVersion}}, quota {{.CPUCfsQuota}}'"
+    )
 
 
 CHECKS = [

@@ -7,8 +7,6 @@ import os
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,7 +52,9 @@ class Bench:
     def start(self, image: str, name: str, volumes: dict[str, Any] | None = None, **environment: str) -> Any:
         tag = ensure_image(self.client, image)
         options = image_spec(image).run_options(environment)
-        container = self.client.containers.create(tag, name=f"imgt-{name}", hostname=name, volumes=volumes or {}, **options)
+        container = self.client.containers.create(
+            tag, name=f"imgt-{name}", hostname=name, volumes=volumes or {}, **options
+        )
         self.made.append(container)
         container.start()
         container.reload()
@@ -71,7 +71,9 @@ class Bench:
         run("ip", "-n", CLIENT, "link", "set", peer, "up")
 
     def curl(self, *arguments: str) -> tuple[int, str]:
-        done = subprocess.run(["ip", "netns", "exec", CLIENT, "curl", "-sS", "-m", "3", *arguments], capture_output=True, text=True)
+        done = subprocess.run(
+            ["ip", "netns", "exec", CLIENT, "curl", "-sS", "-m", "3", *arguments], capture_output=True, text=True
+        )
         return done.returncode, done.stdout
 
     def health(self, address: str) -> dict[str, Any] | None:
@@ -139,7 +141,9 @@ def test_the_server_of_a_servant_has_no_privileges(bench: Bench) -> None:
     container = servant(bench)
     plug_servant(bench, container)
     pids = [row[1] for row in container.top()["Processes"] if "servant.serve" in row[-1]]
-    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pids[0]}/status").read_text().splitlines() if ":\t" in line)
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pids[0]}/status").read_text().splitlines() if ":\t" in line
+    )
     assert status["Uid"].split()[0] == "10001"
     assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == int(status["CapAmb"], 16) == 0
     assert status["NoNewPrivs"] == "1"
@@ -213,7 +217,9 @@ def test_a_firewall_drops_counts_and_changes_its_rules(bench: Bench) -> None:
     eventually(lambda: b"rules.nft:3:" in container.logs())
     assert bench.ok("10.254.0.12")
     assert bench.curl("--connect-timeout", "1", "http://10.1.0.11:8081/cheap")[0] == 28
-    path.write_text("table bridge firewall {\n  chain forward {\n    type filter hook forward priority 0\n    counter accept\n  }\n}\n")
+    path.write_text(
+        "table bridge firewall {\n  chain forward {\n    type filter hook forward priority 0\n    counter accept\n  }\n}\n"
+    )
     container.kill("SIGHUP")
     eventually(lambda: bench.curl("--connect-timeout", "1", "http://10.1.0.11:8081/cheap")[0] == 0)
     run("ip", "-n", CLIENT, "link", "del", "f-in")

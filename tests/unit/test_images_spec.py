@@ -9,17 +9,18 @@ import pytest
 
 pytest.importorskip("docker")
 
-from testbed.lab import images  # noqa: E402  (docker may be missing)
+from testbed.lab import images
 
 for part in ("base", "firewall", "servant"):
     sys.path.append(str(images.IMAGES_FOLDER / part))
 
+from firewall.ruleset import parse_counts  # noqa: E402
 from servant.http import BadRequest, parse  # noqa: E402  (found by the path above)
 from vnf.plumbing import Bridge, Link, Port, Wiring, parse_links, plan, problems, split  # noqa: E402
 
-from firewall.ruleset import parse_counts  # noqa: E402
-
-INLINE = Wiring((Port("in0", data=True), Port("out0", data=True), Port("mgmt0", ("10.254.0.2/24",))), Bridge("br0", ("in0", "out0")))
+INLINE = Wiring(
+    (Port("in0", data=True), Port("out0", data=True), Port("mgmt0", ("10.254.0.2/24",))), Bridge("br0", ("in0", "out0"))
+)
 
 
 def table(**changes: object) -> dict[str, object]:
@@ -83,7 +84,12 @@ def link(name: str, index: int, *, up: bool = True, master: str | None = None, a
 
 
 def test_a_plan_is_empty_when_all_is_as_desired() -> None:
-    ports = [link("in0", 2, master="br0"), link("out0", 3, master="br0"), link("mgmt0", 4, addresses=("10.254.0.2/24",)), link("br0", 5)]
+    ports = [
+        link("in0", 2, master="br0"),
+        link("out0", 3, master="br0"),
+        link("mgmt0", 4, addresses=("10.254.0.2/24",)),
+        link("br0", 5),
+    ]
     found = {port.name: port for port in ports}
     assert plan(INLINE, found, frozenset({2, 3, 4, 5})) == []
     assert problems(INLINE, found) == []
@@ -98,13 +104,24 @@ def test_a_port_that_was_plugged_in_anew_is_bridged_again() -> None:
 
 
 def test_links_are_read_from_what_ip_prints() -> None:
-    shown = [{"ifname": "in0", "ifindex": 2, "flags": ["UP", "LOWER_UP"], "addr_info": [{"family": "inet", "local": "10.1.0.1", "prefixlen": 8}]}]
+    shown = [
+        {
+            "ifname": "in0",
+            "ifindex": 2,
+            "flags": ["UP", "LOWER_UP"],
+            "addr_info": [{"family": "inet", "local": "10.1.0.1", "prefixlen": 8}],
+        }
+    ]
     assert parse_links(shown)["in0"] == link("in0", 2, addresses=("10.1.0.1/8",))
     assert split("10.0.0.1/8, 10.0.0.2") == ("10.0.0.1/8", "10.0.0.2/32")
 
 
 def test_counters_are_read_from_what_nft_prints() -> None:
-    rule = {"chain": "forward", "comment": "telnet", "expr": [{"match": {}}, {"counter": {"packets": 2, "bytes": 120}}, {"drop": None}]}
+    rule = {
+        "chain": "forward",
+        "comment": "telnet",
+        "expr": [{"match": {}}, {"counter": {"packets": 2, "bytes": 120}}, {"drop": None}],
+    }
     plain = {"chain": "forward", "expr": [{"counter": {"packets": 1, "bytes": 60}}]}
     telnet, second = parse_counts([{"chain": {"hook": "forward"}}, {"rule": rule}, {"rule": plain}])
     assert (telnet.rule, telnet.verdict, telnet.packets) == ("telnet", "drop", 2)
@@ -118,7 +135,9 @@ def test_requests_are_parsed_whole_or_not_at_all() -> None:
     assert request is not None and (request.path, request.keep_alive, text[request.size :]) == ("/a", True, b"GET")
 
 
-@pytest.mark.parametrize("text", [b"GET\r\n\r\n", b"GET / HTTP/2\r\n\r\n", b"x" * 9000, b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n"])
+@pytest.mark.parametrize(
+    "text", [b"GET\r\n\r\n", b"GET / HTTP/2\r\n\r\n", b"x" * 9000, b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n"]
+)
 def test_malformed_requests_are_refused(text: bytes) -> None:
     with pytest.raises(BadRequest):
         parse(text)

@@ -61,7 +61,11 @@ def serve(address: str, health: Callable[[], Health]) -> ThreadingHTTPServer:
 
 def health_answer(health: Health) -> tuple[int, str, bytes]:
     """Status, content type and body that tell `health`."""
-    facts: dict[str, object] = {"status": "failing" if health.reason else "ok", "load": round(health.load, 3), "active": health.active}
+    facts: dict[str, object] = {
+        "status": "failing" if health.reason else "ok",
+        "load": round(health.load, 3),
+        "active": health.active,
+    }
     if health.reason:
         facts["reason"] = health.reason
     return (503 if health.reason else 200), "application/json", json.dumps(facts).encode()

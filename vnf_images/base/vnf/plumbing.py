@@ -88,7 +88,11 @@ def plan(wiring: Wiring, found: Mapping[str, Link], offloads_off: frozenset[int]
         if bridge is not None and port.name in bridge.ports and link.master != bridge.name:
             commands.append(("ip", "link", "set", port.name, "addrgenmode", "none", "master", bridge.name))
             commands.append(("bridge", "link", "set", "dev", port.name, "learning", "off", "flood", "on"))
-        commands += [("ip", "addr", "add", address, "dev", port.name) for address in port.addresses if address not in link.addresses]
+        commands += [
+            ("ip", "addr", "add", address, "dev", port.name)
+            for address in port.addresses
+            if address not in link.addresses
+        ]
         if not link.up:
             commands.append(("ip", "link", "set", port.name, "up"))
     return commands
@@ -117,7 +121,9 @@ def parse_links(shown: Iterable[Mapping[str, Any]]) -> dict[str, Link]:
     links = {}
     for entry in shown:
         flags = entry.get("flags", [])
-        addresses = frozenset(f"{a['local']}/{a['prefixlen']}" for a in entry.get("addr_info", []) if a.get("family") == "inet")
+        addresses = frozenset(
+            f"{a['local']}/{a['prefixlen']}" for a in entry.get("addr_info", []) if a.get("family") == "inet"
+        )
         links[entry["ifname"]] = Link(
             entry["ifname"], entry["ifindex"], "UP" in flags, "LOWER_UP" in flags, entry.get("master"), addresses
         )
@@ -171,7 +177,10 @@ class Plumber:
 
     @staticmethod
     def _gone(error: str) -> bool:
-        return any(word in error for word in ("Cannot find device", "No such device", "does not exist", "File exists", "No such process"))
+        return any(
+            word in error
+            for word in ("Cannot find device", "No such device", "does not exist", "File exists", "No such process")
+        )
 
 
 def look() -> dict[str, Link]:

@@ -25,7 +25,13 @@ def addresses(variable: str) -> tuple[str, ...]:
         try:
             ipaddress.IPv4Interface(address)
         except ValueError as error:
-            stop("setting wrong", variable=variable, value=address, expected="an IPv4 address, with /prefix", error=str(error))
+            stop(
+                "setting wrong",
+                variable=variable,
+                value=address,
+                expected="an IPv4 address, with /prefix",
+                error=str(error),
+            )
     return given
 
 

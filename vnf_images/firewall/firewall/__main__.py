@@ -11,14 +11,15 @@ import sys
 import time
 from pathlib import Path
 
-from firewall.metrics import FirewallCollector
-from firewall.ruleset import Ruleset, RulesRefused
-from firewall.traffic import LoadMeter, port_statistics
 from prometheus_client import REGISTRY
 from vnf import management, settings
 from vnf.log import log
 from vnf.plumbing import Bridge, Plumber, PlumbingFailed, Port, Wiring, host
 from vnf.signals import Signals
+
+from firewall.metrics import FirewallCollector
+from firewall.ruleset import Ruleset, RulesRefused
+from firewall.traffic import LoadMeter, port_statistics
 
 PORTS = ("in0", "out0")
 LOOK_AGAIN_S = 2.0

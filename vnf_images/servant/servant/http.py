@@ -39,7 +39,9 @@ def parse(buffer: bytes | bytearray) -> Request | None:
     words = lines[0].split(" ")
     if len(words) != 3 or words[2] not in ("HTTP/1.1", "HTTP/1.0"):
         raise BadRequest(HTTPStatus.BAD_REQUEST, "expected METHOD PATH HTTP/1.1")
-    headers = {name.strip().lower(): value.strip().lower() for name, _, value in (line.partition(":") for line in lines[1:])}
+    headers = {
+        name.strip().lower(): value.strip().lower() for name, _, value in (line.partition(":") for line in lines[1:])
+    }
     if "transfer-encoding" in headers:
         raise BadRequest(HTTPStatus.NOT_IMPLEMENTED, "bodies need a Content-Length")
     length = headers.get("content-length", "0")
@@ -55,7 +57,9 @@ def parse(buffer: bytes | bytearray) -> Request | None:
     return Request(words[0], words[1], keep_alive, size)
 
 
-def head(status: HTTPStatus, length: int, servant: str, keep_alive: bool, *, content_type: str = "application/json") -> bytes:
+def head(
+    status: HTTPStatus, length: int, servant: str, keep_alive: bool, *, content_type: str = "application/json"
+) -> bytes:
     """The head of an answer of `length` bytes."""
     kept = "keep-alive" if keep_alive else "close"
     return (

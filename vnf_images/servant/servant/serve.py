@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
@@ -10,11 +11,12 @@ import time
 from pathlib import Path
 
 from prometheus_client import Counter, Gauge
-from servant.server import Connection, Service
-from servant.work import Workshop, cpu_quota
 from vnf import management, settings
 from vnf.log import INSTANCE, log
 from vnf.plumbing import host
+
+from servant.server import Connection, Service
+from servant.work import Workshop, cpu_quota
 
 SAMPLE_S = 1.0
 BACKLOG = 2048
@@ -75,14 +77,15 @@ async def run() -> None:
 
     management.serve(host(settings.addresses("MGMT_ADDRESS")), health)
     sampling = asyncio.ensure_future(meter.sample_forever())
-    servers = [await loop.create_server(lambda: Connection(service), sock=bound(address, port), backlog=BACKLOG) for address in addresses]
+    servers = [
+        await loop.create_server(lambda: Connection(service), sock=bound(address, port), backlog=BACKLOG)
+        for address in addresses
+    ]
     log("serving", addresses=addresses, port=port, cost_ms=1000 * cost_s)
     counted_s = 0.0
     while not ending.is_set():
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(ending.wait(), SAMPLE_S)
-        except TimeoutError:
-            pass
         spent_s = workshop.spent_s
         work.inc(spent_s - counted_s)
         counted_s = spent_s

@@ -11,6 +11,7 @@ import time
 from http import HTTPStatus
 
 from prometheus_client import Counter, Histogram
+
 from servant.http import BadRequest, Request, answer, head, parse
 from servant.work import QueueFull, Workshop
 
@@ -109,7 +110,9 @@ class Connection(asyncio.Protocol):
         elif path == "/" or match is not None:
             self._task = asyncio.get_running_loop().create_task(self._take_time(request, match, started_s))
         else:
-            self._finish(request, "other", started_s, HTTPStatus.NOT_FOUND, expected="/, /cheap, /bytes/N or /slow/SECONDS")
+            self._finish(
+                request, "other", started_s, HTTPStatus.NOT_FOUND, expected="/, /cheap, /bytes/N or /slow/SECONDS"
+            )
 
     async def _take_time(self, request: Request, match: re.Match[str] | None, started_s: float) -> None:
         try:
