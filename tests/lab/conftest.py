@@ -1,0 +1,56 @@
+"""One running four-domain lab for all tests that ask for it: controller, service `emergency`, chain `web`, all active.
+
+A test puts back what it changes; `lab` waits until that is so before the next one. Anything that is missing fails. The
+tests that end the lab run last, whatever the order of the others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from testbed.lab.net import SERVICE_ADDRESS, Lab
+from tests.support.lab_traffic import once
+
+ENDS_THE_LAB = "test_nothing_is_left_after_stop"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The end of the lab comes last; stable for everything else."""
+    items.sort(key=lambda item: item.name == ENDS_THE_LAB)
+
+
+@pytest.fixture(scope="session")
+def running_lab() -> Iterator[Lab]:
+    """The lab, started once. Its logs are shown where it does not come up."""
+    if os.geteuid() != 0:
+        pytest.fail("the lab needs root: network namespaces, Open vSwitch and Docker", pytrace=False)
+    lab = Lab()
+    if lab.record.entries():  # it may be somebody's who works with it: it is not ours to end
+        pytest.fail(f"a lab named {lab.name!r} is up: ./scripts/lab down", pytrace=False)
+    try:
+        lab.start()
+        lab.start_controller()
+        lab.call("POST", "/services", {"name": "emergency", "address": SERVICE_ADDRESS, "port": 80})
+        for name in lab.instances:
+            lab.register(name)
+        lab.call("POST", "/chains", {"name": "web", "functions": ["firewall"], "service": "emergency"})
+        lab.ready()
+        for client in lab.clients():  # from now on the controller knows every client
+            once(lab, client)
+        yield lab
+    finally:
+        problems = lab.stop()
+        assert not problems, problems
+
+
+@pytest.fixture
+def lab(running_lab: Lab) -> Iterator[Lab]:
+    """The lab, with everything active before and after the test."""
+    running_lab.ready()
+    yield running_lab
+    if running_lab.net is not None:
+        running_lab.ready(30)
