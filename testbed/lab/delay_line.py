@@ -61,7 +61,7 @@ class Direction:
         if p.bandwidth_mbps:
             self.free_at = max(now, self.free_at) + size * 8 / (p.bandwidth_mbps * 1e6)
             now = self.free_at
-        delay_ms = max(0.0, p.delay_ms - DEVICES_MS)
+        delay_ms = p.delay_ms
         if p.jitter_ms:
             delay_ms = max(0.0, delay_ms + self.chance.uniform(-p.jitter_ms, p.jitter_ms))
         self.last = max(self.last, now + delay_ms / 1e3)

@@ -4,7 +4,7 @@ In: what a topology says of a link, and whether the kernel has netem. Out: Minin
 netem or to the delay line.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from testbed.lab.delay_line import LinkParameters
 from testbed.lab.record import LabRecord, run
 
 TRUNK_MTU = 1600
+DEVICES_MS = 0.25  # what a frame takes through two TAP devices and the delay line; part of the delay that is asked for
 
 
 def milliseconds(text: str | float | None) -> float:
@@ -81,9 +82,8 @@ class DelayLineTrunk(Link):  # type: ignore[misc]
     def __init__(self, node1: Any, node2: Any, **options: Any) -> None:
         shaped = {name: options.pop(name, None) for name in ("delay", "bw", "jitter", "loss", "max_queue_size")}
         super().__init__(node1, node2, **options)
-        type(self).parameters.append(
-            parameters_of(self.intf1.name, self.intf2.name, shaped, len(type(self).parameters))
-        )
+        wanted = parameters_of(self.intf1.name, self.intf2.name, shaped, len(type(self).parameters))
+        type(self).parameters.append(replace(wanted, delay_ms=max(0.0, wanted.delay_ms - DEVICES_MS)))
 
     @classmethod
     def makeIntfPair(cls, name1: str, name2: str, *_: Any, **__: Any) -> None:
