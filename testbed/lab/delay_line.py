@@ -21,9 +21,6 @@ from dataclasses import dataclass, field
 
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 MAX_FRAME = 65536
-DEVICES_MS = (
-    0.25  # what a frame takes through two TAP devices, select and this program; part of the delay that is asked for
-)
 BURST = 32
 
 
