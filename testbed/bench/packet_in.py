@@ -1,4 +1,4 @@
-"""Reactive path provisioning (RFC 8456 section 5.1.4, 5.1.5): packet-ins answered a second, strict turn against stock Ryu."""
+"""Asynchronous message processing (RFC 8456 sections 5.1.2 and 5.1.3): packet-ins answered a second, strict turn against stock Ryu."""
 
 import statistics
 import time
