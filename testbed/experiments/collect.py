@@ -176,7 +176,7 @@ def _checks(
             f"{sum(x.good for x in links)} of {len(links)}",
         ),
         Check(
-            "paths are as slow as their links",
+            "paths are as slow as their links and instances",
             bool(measured) and all(path.good for path in measured),
             f"{sum(path.good for path in measured)} of {len(measured)} paths that connections took",
         ),

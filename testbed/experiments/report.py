@@ -59,6 +59,9 @@ class Placed:
     address: str = ""
 
 
+INSTANCE_MS = 0.5  # what one container, under load and a CPU quota, may add to a round trip
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
     """A rendered path: from a domain through functions to a servant, along switches. TCP measured `rtt_ms` on it."""
@@ -77,8 +80,12 @@ class Path:
 
     @property
     def good(self) -> bool:
-        """True where the measured round trip is within the tolerance."""
-        return self.configured_rtt_ms is not None and within_tolerance(self.configured_rtt_ms, self.rtt_ms)
+        """True where the measured round trip is that of its links, and no more than functions and servant may add."""
+        if self.configured_rtt_ms is None or self.rtt_ms is None:
+            return False
+        extra_ms = self.rtt_ms - self.configured_rtt_ms
+        allowed_ms = INSTANCE_MS * (len(self.functions) + 1)
+        return within_tolerance(self.configured_rtt_ms, self.rtt_ms - min(max(extra_ms, 0.0), allowed_ms))
 
     @property
     def hops(self) -> list[tuple[int, int]]:
