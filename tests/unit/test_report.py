@@ -183,7 +183,7 @@ def test_what_was_seen_becomes_a_report() -> None:
 @pytest.mark.parametrize(
     ("measured", "failed"),
     [
-        (seen(rtt_ms=40.0), "paths are as slow as their links"),
+        (seen(rtt_ms=40.0), "paths are as slow as their links and instances"),
         (seen(before={"timeout": 2}), "the firewall drops what it has to"),
         (replace(seen(), pings={}), "links are as slow as configured"),
         (replace(seen(), drops={}), "the firewall drops what it has to"),
