@@ -5,6 +5,7 @@ interface, plugged in again after every restart (a restarted container has a new
 """
 
 import contextlib
+import shlex
 import threading
 import time
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ class Plug:
 class DockerHost(Host):  # type: ignore[misc]  # mininet is untyped
     """`mininet> NAME COMMAND` runs in the container's network namespace. Attributes: `container`, `container_pid`, `plugs`."""
 
+    _enter = False  # whether commands enter the container's network namespace
+
     def __init__(self, name: str, **params: Any) -> None:
         client: docker.DockerClient = params.pop("client")
         spec: ImageSpec = params.pop("spec")
@@ -60,12 +63,24 @@ class DockerHost(Host):  # type: ignore[misc]  # mininet is untyped
 
     def _popen(self, cmd: list[str], **params: Any) -> Any:
         """Mininet's commands run in the container's network namespace, with the machine's own tools."""
+        if not self._enter:
+            return super()._popen(cmd, **params)
         return super()._popen(["nsenter", "-t", str(self.container_pid), "-n", "--", *cmd], **params)
 
     def startShell(self, mnopts: str | None = None) -> None:
-        """A shell in the container's network namespace."""
+        """A shell outside: one inside would keep a dead container's namespace alive, and its ports up."""
+        self._enter = False
         super().startShell(mnopts)
+        self._enter = True
         self.record.add("process", pid=self.shell.pid, name=f"shell of {self.name}")
+
+    def sendCmd(self, *args: Any, **kwargs: Any) -> Any:
+        """Every command enters the namespace that the container has now."""
+        words = args[0] if len(args) == 1 and isinstance(args[0], list) else args
+        command = " ".join(str(word) for word in words)
+        if self._enter and command.strip():
+            command = f"nsenter -t {self.container_pid} -n -- sh -c {shlex.quote(command)}"
+        return super().sendCmd(command, **kwargs)
 
     def _wait_for_pid(self) -> int:
         end = time.monotonic() + START_WITHIN_S
@@ -106,6 +121,8 @@ class DockerHost(Host):  # type: ignore[misc]  # mininet is untyped
                 if pid and pid != self.container_pid:
                     self.container_pid = pid
                     for plug in self.plugs:
+                        if plug.to_switch:  # else the switch may go on reading from the interface that is gone
+                            run("ovs-vsctl", "--timeout=5", "--if-exists", "del-port", plug.bridge, plug.outside)
                         if Path(f"/sys/class/net/{plug.outside}").exists():
                             run("ip", "link", "del", plug.outside)
                     self.plug()

@@ -245,7 +245,9 @@ class Lab:
             plugs = [Plug(f"{vnf.name}-d", "in0", switch, True, mac)]
         else:
             plugs = [Plug(f"{vnf.name}-i", "in0", switch, True), Plug(f"{vnf.name}-o", "out0", switch, True)]
-        plugs.append(Plug(f"{vnf.name}-m", "mgmt0", MGMT_BRIDGE, False))
+        # one MAC for life: after a restart the machine's ARP entry still holds, and the first probe gets through
+        own = f"02:5f:c3:ff:{self._numbers >> 8:02x}:{self._numbers & 255:02x}"
+        plugs.append(Plug(f"{vnf.name}-m", "mgmt0", MGMT_BRIDGE, False, own))
         host: DockerHost = self.net.addHost(
             vnf.name,
             cls=DockerHost,
