@@ -152,7 +152,11 @@ class Controller:
             eventlet.sleep(min(pause, FAST_PROBE_S))
             return
         self._dirty = Event()
-        self.reconcile()
+        try:
+            self.reconcile()
+        except Exception:
+            self.touch()  # what could not be done is tried again
+            raise
 
     def reconcile(self) -> None:
         """Plan, compile, compare and apply, once."""
@@ -160,8 +164,8 @@ class Controller:
         index = {dpid: self.store.allocate("switch", str(dpid)) for dpid in sorted(self.inventory.switches)}
         view = View(self.desired, self.inventory, self.graph, index, began)
         planned = make_plan(view, self.registry, self._allocate_spi, self._target_id, self.settings.packet_in_rate_pps)
+        self.registry, self.planned = planned.registry, planned  # before others run: `_collect` changes it too
         rules = compile_rules(planned.plan, self._compiled, lambda: eventlet.sleep(0))
-        self.registry, self.planned = planned.registry, planned
         failed = self.sync.apply(rules, on_ways=lambda: self.dealer.replace(self._deals(planned), index))
         self.reconcile_ms = (self.clock() - began) * 1e3
         if failed:
