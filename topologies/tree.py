@@ -6,9 +6,7 @@ from mininet.topo import Topo
 class Tree(Topo):
     """A tree of `depth` levels of links with `fanout` children each. `delay_ms` is one way, of every link."""
 
-    def build(
-        self, depth: int = 2, fanout: int = 2, delay_ms: float = 2.0, bandwidth_mbps: float = 100.0
-    ) -> None:
+    def build(self, depth: int = 2, fanout: int = 2, delay_ms: float = 2.0, bandwidth_mbps: float = 100.0) -> None:
         level = [1]
         self.addSwitch("s1", dpid=f"{1:016x}", protocols="OpenFlow13")
         number = 1

@@ -147,7 +147,7 @@ def _paths(report: Report) -> str:
         "#measured, ms",
         "",
     )
-    note = "Measured: the least round trip that TCP saw on any connection of the path; conntrack tells which. Every instance may add 0.5 ms."
+    note = "Measured: the least round trip of TCP on any connection of the path; conntrack tells which. An instance may add 0.5 ms."
     unused = len(report.paths) - len(report.used)
     note += f" {unused} more rendered paths carried no connection; report.json has them."
     return _section("Paths", heads, rows, note)
