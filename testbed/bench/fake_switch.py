@@ -131,7 +131,7 @@ class FakeSwitch:
                 self.send(b"".join(make(sent + n) for n in range(batch)))
                 sent += batch
             with self.changed:
-                if not self.changed.wait_for(lambda: self.packet_outs - base > answered, 2.0):
+                if not self.changed.wait_for(lambda before=base + answered: self.packet_outs > before, 2.0):
                     break
             answered = self.packet_outs - base
             waits.append((time.monotonic() - asked) * 1e3)

@@ -1,7 +1,7 @@
 """The bench's lab: a site for each way to steer, and the controllers of those that have one.
 
 In: a machine. Out: sites with equal hosts: `ours`, `static` (entries by hand), `stock` (simple_switch_13 as shipped), `naive` and
-`tracked` (`per_connection_app`, two ways), and `empty`, a bridge to write entries to. Used as a context manager; the end of the block ends everything.
+`tracked` (`per_connection_app`, two ways), and `empty`, a bridge to write entries to. The end of the block ends everything.
 """
 
 import time
@@ -58,8 +58,6 @@ def bench_lab(say: Callable[[str], None]) -> Iterator[BenchLab]:
             say(f"{len(sites)} bridges with {sum(len(s.servants) for s in sites)} servants")
             flows, groups = static_flows.connection_flows(static)
             static_flows.install(static, flows + static_flows.chain_flows(static, CHAIN_LENGTH), groups)
-            flows, _ = static_flows.connection_flows(tracked, new="controller")
-            static_flows.install(tracked, flows, [])
             api = stack.enter_context(controller("sdn_app.app"))
             for site, app, zone in ((stock, "ryu.app.simple_switch_13", 0), (naive, NAIVE, 0), (tracked, NAIVE, 1)):
                 settings = {
@@ -69,12 +67,15 @@ def bench_lab(say: Callable[[str], None]) -> Iterator[BenchLab]:
                 }
                 running = stack.enter_context(controller(app, stock=True, **settings))
                 site.connect(running.openflow_port)
+            # Open vSwitch clears a bridge's entries when it gets its first controller.
+            flows, _ = static_flows.connection_flows(tracked, new="controller")
+            static_flows.install(tracked, flows, [])
             ours.connect(api.openflow_port)
             _fill(ours, api)
             answering = [(ours, STRICT_PORT), (ours, HASH_PORT), *((site, STRICT_PORT) for site in sites[1:5])]
             for site, port in answering:
                 _until_it_answers(site, port)
-            yield BenchLab(ours, static, stock, naive, empty, api)
+            yield BenchLab(*sites, api)
     finally:
         for problem in record.undo():
             say(f"could not end {problem}")

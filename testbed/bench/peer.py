@@ -11,6 +11,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 ANSWER = b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
@@ -78,7 +79,7 @@ def health(address: str) -> None:
 def connections(address: str, port: int, seconds: float, at_once: int) -> dict[str, Any]:
     """Open connections as fast as they are answered, `at_once` under way; one request each.
 
-    Latencies are of the first packet: from the SYN to its answer (ms); seen by a reader of /proc as `connect`.
+    `waits_ms` are of the first packet: from the SYN to its answer.
     """
     poll, waits = select.epoll(), []
     open_now: dict[int, list[Any]] = {}  # fileno -> [socket, began, is connected]
@@ -167,10 +168,8 @@ def gap(address: str, seconds: float, interval_ms: float) -> dict[str, Any]:
         if now >= due:
             due = max(due + interval_ms / 1e3, now - 0.01)
             sent += 1
-            try:
+            with suppress(OSError):
                 probe.send(sent.to_bytes(8, "big"))
-            except OSError:
-                pass
         ready, _, _ = select.select([probe], [], [], max(0.0, due - time.perf_counter()))
         if ready:
             try:

@@ -19,7 +19,7 @@ IDLE_S = 5
 class PerConnection(app_manager.RyuApp):
     """Servants in turn, per connection."""
 
-    OFP_VERSIONS = [ofproto_v1_3.OFP_VERSION]
+    OFP_VERSIONS = (ofproto_v1_3.OFP_VERSION,)
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
