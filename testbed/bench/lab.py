@@ -47,7 +47,7 @@ def bench_lab(say: Callable[[str], None]) -> Iterator[BenchLab]:
         with ExitStack() as stack:
             datapath = examine(record).datapath
             sites = [Site(record, number, datapath) for number in range(1, 7)]
-            ours, static, stock, naive, tracked, empty = sites
+            ours, static, stock, naive, tracked, _ = sites
             for site in sites[:5]:
                 site.add_client(None if site is ours else site.servant_mac(0) if site is stock else SERVICE_MAC)
                 for _ in range(SERVANTS if site is not stock else 1):
