@@ -43,6 +43,7 @@ WAITING_FRAMES = 100  # first packets of hosts that are being made known; more a
 TO_CONTROLLER = (Output(p.PORT_CONTROLLER, p.WHOLE_PACKET),)
 FAST_PROBE_S = 0.3
 SETTLE_S = 1.2
+FIND_AGAIN_S = 5.0
 GRACE_S = 10.0  # how long a switch may be away before its links count as gone; it forwards on meanwhile
 RETRY_S = 0.5
 STATS_S = 2.0
@@ -74,6 +75,7 @@ class Controller:
         self._waiters: list[tuple[int, Event]] = []
         self.reconcile_ms = 0.0
         self._compiled = PathCache()
+        self._trunks_before: set[tuple[int, int]] = set()
         self.standing: frozenset[str] = frozenset()  # chains that can be dealt, behind all barriers
         self._grouped: dict[tuple[int, int], int] = {}  # (switch, SPI) -> connections that a group dealt
 
@@ -147,7 +149,7 @@ class Controller:
     # reconciling ----------------------------------------------------------------------------------------------------
     def _reconcile_loop(self) -> None:
         self._dirty.wait()
-        pause = self._settled_at - self.clock()
+        pause = max(self._settled_at - self.clock(), FAST_PROBE_S if self._links_are_missing() else 0.0)
         if pause > 0:
             eventlet.sleep(min(pause, FAST_PROBE_S))
             return
@@ -157,6 +159,12 @@ class Controller:
         except Exception:
             self.touch()  # what could not be done is tried again
             raise
+
+    def _links_are_missing(self) -> bool:
+        """True while trunks that switches had entries for have not been found again, for a while after a restart."""
+        trunk = self.inventory.discovery.is_trunk
+        self._trunks_before = {each for each in self._trunks_before if not trunk(*each)}
+        return bool(self._trunks_before) and self.clock() < self._settled_at + FIND_AGAIN_S
 
     def reconcile(self) -> None:
         """Plan, compile, compare and apply, once."""
@@ -269,6 +277,13 @@ class Controller:
             self.sync.apply({dpid: replace(installed, flows=installed.flows | {probe})})
         if known is None:
             self._settled_at = self.clock() + SETTLE_S
+            self._trunks_before |= {
+                (dpid, value)
+                for flow in installed.flows
+                if (flow.table, flow.priority) == (p.ADMISSION, p.ADMIT_TRUNK)
+                for name, value, _ in flow.match
+                if name == "in_port"
+            }
         self.events.publish("switch-connected", switch=dpid, ports=len(ports), flows=len(installed.flows))
         self._check_ports(dpid)
         self.touch()

@@ -21,6 +21,7 @@ _BODY = struct.Struct("!QId")
 _MAC = bytes.fromhex("012320000001")
 _SIGNATURE = 16
 SAMPLES = 8
+LEAST_SAMPLES = 2  # the first one is often late, and a wrong latency would make paths that are soon wrong
 SELF_PORT = 0  # a probe "from port 0" goes straight back to the controller
 
 
@@ -108,6 +109,8 @@ class Discovery:
             b, b_port = seen.to
             back = self._seen.get((b, b_port))
             if back is None or back.to != (a, a_port):
+                continue
+            if min(len(seen.samples), len(back.samples)) < LEAST_SAMPLES:
                 continue
             control = (self._control_ms(a) + self._control_ms(b)) / 2
             one_way = (min(seen.samples) + min(back.samples)) / 2 - control

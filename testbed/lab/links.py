@@ -14,7 +14,7 @@ from testbed.lab.delay_line import LinkParameters
 from testbed.lab.record import LabRecord, run
 
 TRUNK_MTU = 1600
-DEVICES_MS = 0.25  # what a frame takes through two TAP devices and the delay line; part of the delay that is asked for
+DEVICES_MS = 0.45  # what a frame takes through two TAP devices and the delay line; part of the delay that is asked for
 
 
 def milliseconds(text: str | float | None) -> float:
