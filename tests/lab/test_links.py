@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from testbed.lab.net import Lab
-from tests.support.lab_traffic import HeldMany, median, once, path_of, ping_ms
+from tests.support.lab_traffic import HeldMany, once, path_of, ping_ms
 
 pytestmark = pytest.mark.lab
 
@@ -59,10 +59,10 @@ def test_round_trips_are_what_is_configured(lab: Lab, client: str, other: int, a
     for _ in range(ROUNDS):  # a machine that is busy with something else makes every round trip longer, never shorter
         times = ping_ms(lab, client, address)
         assert len(times) >= 20, f"{len(times)} of 25 answered"
-        measured.append(median(times))
+        measured.append(min(times))
         if abs(measured[-1] - configured) <= max(0.1 * configured, 0.5):
             break
-    print(f"{client} to {address}: configured {configured:g} ms, medians {measured}")
+    print(f"{client} to {address}: configured {configured:g} ms, least {measured}")
     assert abs(measured[-1] - configured) <= max(0.1 * configured, 0.5), measured
 
 
