@@ -162,8 +162,7 @@ class Controller:
 
     def _links_are_missing(self) -> bool:
         """True while trunks that switches had entries for have not been found again, for a while after a restart."""
-        trunk = self.inventory.discovery.is_trunk
-        self._trunks_before = {each for each in self._trunks_before if not trunk(*each)}
+        self._trunks_before -= {(link.a, link.a_port) for link in self.graph.all_links()}
         return bool(self._trunks_before) and self.clock() < self._settled_at + FIND_AGAIN_S
 
     def reconcile(self) -> None:

@@ -21,7 +21,7 @@ _BODY = struct.Struct("!QId")
 _MAC = bytes.fromhex("012320000001")
 _SIGNATURE = 16
 SAMPLES = 8
-LEAST_SAMPLES = 2  # the first one is often late, and a wrong latency would make paths that are soon wrong
+LEAST_SAMPLES = 3  # the first one is often late, and a wrong latency would make paths that are soon wrong
 SELF_PORT = 0  # a probe "from port 0" goes straight back to the controller
 
 

@@ -37,10 +37,6 @@ def test_a_killed_controller_breaks_no_connection(lab: Lab) -> None:
         assert {once(lab, "c2") for _ in range(3)} == {"srv1", "srv2", "srv3"}, "new connections are dealt again"
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="known defect: after a restart of the controller entries are written again that stood already",
-)
 def test_a_restarted_controller_leaves_its_entries_alone(lab: Lab) -> None:
     lab.wait_until(lambda: settled(lab), "settled", 5)
     before, began = {switch: flows_of(switch) for switch in SWITCHES}, time.monotonic()
