@@ -43,6 +43,7 @@ WAITING_FRAMES = 100  # first packets of hosts that are being made known; more a
 TO_CONTROLLER = (Output(p.PORT_CONTROLLER, p.WHOLE_PACKET),)
 FAST_PROBE_S = 0.3
 SETTLE_S = 1.2
+LOST_PROBES = 3  # a link is gone when this many probes in a row did not come; a port that goes down counts at once
 FIND_AGAIN_S = 5.0
 GRACE_S = 10.0  # how long a switch may be away before its links count as gone; it forwards on meanwhile
 RETRY_S = 0.5
@@ -56,7 +57,8 @@ class Controller:
         self.settings, self.store, self.clock = settings, store, clock
         self.events = EventLog()
         self.desired: DesiredState = store.load()
-        self.inventory = Inventory(Discovery(os.urandom(32)), SETTLE_S)
+        gone_after_s = LOST_PROBES * settings.discovery_interval_s + 1.0
+        self.inventory = Inventory(Discovery(os.urandom(32), gone_after_s), SETTLE_S)
         self.graph = NetworkGraph()
         self.dealer, self.counters = Dealer(), Counters()
         self.sync = Sync(on_error=lambda dpid, text: self.events.publish("switch-error", switch=dpid, detail=text))

@@ -21,6 +21,7 @@ _BODY = struct.Struct("!QId")
 _MAC = bytes.fromhex("012320000001")
 _SIGNATURE = 16
 SAMPLES = 8
+CONTROL_SAMPLES = 64  # the way through the control channel changes less than links do
 LEAST_SAMPLES = 3  # the first one is often late, and a wrong latency would make paths that are soon wrong
 SELF_PORT = 0  # a probe "from port 0" goes straight back to the controller
 
@@ -58,7 +59,7 @@ class Discovery:
         took_ms = (now - sent) * 1e3
         if out == SELF_PORT:
             if origin == switch:
-                self._control.setdefault(switch, deque(maxlen=SAMPLES)).append(took_ms)
+                self._control.setdefault(switch, deque(maxlen=CONTROL_SAMPLES)).append(took_ms)
             return False
         if origin == switch or not 0 <= took_ms < self._timeout_s * 1e3:
             return False
