@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -44,7 +43,7 @@ class Record(Protocol):
 def ensure_docker(record: Record | None = None) -> docker.DockerClient:
     """A client of a daemon that answers; prints which daemon that is.
 
-    `record` is told what was started: `process` with `pid`, `name` and `pidfile`, or `systemd-unit` with `name`; nothing
+    `record` is told what was started: `process` with `pid`, `name` and `within_s`, or `systemd-unit` with `name`; nothing
     when the daemon ran before.
 
     Raises DockerUnavailable.
@@ -68,31 +67,10 @@ def ensure_docker(record: Record | None = None) -> docker.DockerClient:
             return client
         process = _start_by_hand()
         if record is not None:
-            record.add("process", pid=process.pid, name="dockerd", pidfile=str(_pidfile()))
+            record.add("process", pid=process.pid, name="dockerd", within_s=STOP_WITHIN_S)
         client = _wait_for_answer(process)
         _say(f"started dockerd by hand (pid {process.pid}, log {_log()}): {_describe(client)}")
         return client
-
-
-def stop_docker() -> bool:
-    """Stop the daemon that `ensure_docker` started by hand, with what runs in it. False when there is none.
-
-    A unit that was started through systemd is stopped by `systemctl stop`, by whoever holds the record.
-    """
-    with locked("dockerd"):
-        pid = running_pid()
-        if pid is None:
-            return False
-        os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_WITHIN_S
-        while running_pid() == pid:
-            if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
-                break
-            time.sleep(0.1)
-        _pidfile().unlink(missing_ok=True)
-        _say(f"stopped the dockerd that the lab started (pid {pid})")
-        return True
 
 
 def running_pid() -> int | None:

@@ -27,6 +27,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
 from testbed.lab.dockerd import STATE_FOLDER, DockerUnavailable, ensure_docker, locked
+from testbed.lab.record import LabRecord
 
 IMAGES_FOLDER = Path(__file__).resolve().parents[2] / "vnf_images"
 REPOSITORY = "sfc-lab"
@@ -366,17 +367,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="print every image, its tag and what it is; build nothing")
     parser.add_argument("name", nargs="*", help="an image's folder in vnf_images/")
     given = parser.parse_args(arguments)
+    record = LabRecord("images")
     try:
         names = given.name or image_names()
         if given.list:
             for spec in map(image_spec, names):
                 print(f"{spec.name}\t{spec.tag}\t{spec.kind}\t{spec.summary}")
             return 0
-        for tag in ensure_images(ensure_docker(), names).values():
+        for tag in ensure_images(ensure_docker(record), names).values():
             print(tag)
     except (ImageProblem, DockerUnavailable) as problem:
         print(problem, file=sys.stderr)
         return 1
+    finally:
+        record.undo()
     return 0
 
 

@@ -1,7 +1,8 @@
-"""One running four-domain lab for all tests that ask for it: controller, service `emergency`, chain `web`, all active.
+"""Open vSwitch and Docker for all lab tests, and one running four-domain lab for those that ask for it: controller, service
+`emergency`, chain `web`, all active.
 
 A test puts back what it changes; `lab` waits until that is so before the next one. Anything that is missing fails. The
-tests that end the lab run last, whatever the order of the others.
+tests that end the lab run last, whatever the order of the others. Daemons that were started for the tests end with them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from testbed.lab.dockerd import ensure_docker
+from testbed.lab.machine import examine
 from testbed.lab.net import SERVICE_ADDRESS, Lab
+from testbed.lab.record import LabRecord
 from tests.support.lab_traffic import once
 
 ENDS_THE_LAB = "test_nothing_is_left_after_stop"
@@ -23,11 +27,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.name == ENDS_THE_LAB)
 
 
-@pytest.fixture(scope="session")
-def running_lab() -> Iterator[Lab]:
-    """The lab, started once. Its logs are shown where it does not come up."""
+@pytest.fixture(scope="session", autouse=True)
+def daemons() -> Iterator[None]:
+    """Open vSwitch and Docker, as found or started for the tests."""
     if os.geteuid() != 0:
         pytest.fail("the lab needs root: network namespaces, Open vSwitch and Docker", pytrace=False)
+    record = LabRecord("tests")  # what an aborted session left in it is ended with this one
+    try:
+        examine(record)
+        ensure_docker(record)
+        yield
+    finally:
+        problems = record.undo()
+        assert not problems, problems
+
+
+@pytest.fixture(scope="session")
+def running_lab(daemons: None) -> Iterator[Lab]:
+    """The lab, started once. Its logs are shown where it does not come up."""
     lab = Lab()
     if lab.record.entries():  # it may be somebody's who works with it: it is not ours to end
         pytest.fail(f"a lab named {lab.name!r} is up: ./scripts/lab down", pytrace=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 import time
@@ -13,12 +12,10 @@ from typing import Any
 
 import pytest
 
-docker = pytest.importorskip("docker")
+from testbed.lab.dockerd import ensure_docker
+from testbed.lab.images import ensure_image, image_spec
 
-from testbed.lab.dockerd import ensure_docker  # noqa: E402  (docker may be missing)
-from testbed.lab.images import ensure_image, image_spec  # noqa: E402
-
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+pytestmark = pytest.mark.lab
 
 CLIENT = "imgt-cli"
 SERVICE = "10.0.0.100"

@@ -22,6 +22,7 @@ NEIGHBOURS = [
 ]
 # The controller's probes pass its own process twice, and what it publishes stays until it is 0.5 ms and 20 % off.
 PUBLISHED_SHARE, PUBLISHED_MS = 0.3, 1.5
+FOLLOWS_WITHIN_S = 20
 
 
 def link_ms(lab: Lab, a: int, b: int) -> float | None:
@@ -67,11 +68,19 @@ def test_round_trips_are_what_is_configured(lab: Lab, client: str, other: int, a
 
 
 def test_the_controller_publishes_what_links_have(lab: Lab) -> None:
+    configured = {}
     for a, b, _ in lab.links():
         pair = int(a[1:]), int(b[1:])
-        configured = lab.configured_delay_ms(*pair)
-        for ends in (pair, pair[::-1]):
-            published = link_ms(lab, *ends)
-            assert published is not None
-            print(f"link {ends}: configured {configured:g} ms, published {published:.2f} ms")
-            assert abs(published - configured) <= max(PUBLISHED_SHARE * configured, PUBLISHED_MS)
+        configured[pair] = configured[pair[::-1]] = lab.configured_delay_ms(*pair)
+
+    def wrong() -> dict[tuple[int, int], float | None]:
+        published = {ends: link_ms(lab, *ends) for ends in configured}
+        return {
+            ends: latency
+            for ends, latency in published.items()
+            if latency is None
+            or abs(latency - configured[ends]) > max(PUBLISHED_SHARE * configured[ends], PUBLISHED_MS)
+        }
+
+    # A link that was just mended is known by few probes, all late where the machine is busy: soon there are better ones.
+    lab.wait_until(lambda: not wrong(), "every link published as configured", FOLLOWS_WITHIN_S)

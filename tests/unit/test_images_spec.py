@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("docker")
 
 from testbed.lab import images
 
@@ -103,6 +102,18 @@ def test_a_port_that_was_plugged_in_anew_is_bridged_again() -> None:
     assert problems(INLINE, found) == ["in0 is down", "mgmt0 is not plugged in"]
 
 
+def test_a_port_that_its_bridge_does_not_use_yet_is_a_problem() -> None:
+    found = {
+        "br0": link("br0", 5),
+        "out0": link("out0", 3, master="br0"),
+        "in0": replace(link("in0", 2, master="br0"), port_state="disabled"),
+        "mgmt0": link("mgmt0", 4, addresses=("10.254.0.2/24",)),
+    }
+    assert problems(INLINE, found) == ["in0 does not forward: disabled"]
+    found["in0"] = replace(found["in0"], port_state="forwarding")
+    assert problems(INLINE, found) == []
+
+
 def test_links_are_read_from_what_ip_prints() -> None:
     shown = [
         {
@@ -113,6 +124,8 @@ def test_links_are_read_from_what_ip_prints() -> None:
         }
     ]
     assert parse_links(shown)["in0"] == link("in0", 2, addresses=("10.1.0.1/8",))
+    shown[0]["linkinfo"] = {"info_slave_data": {"state": "disabled"}}
+    assert parse_links(shown)["in0"].port_state == "disabled"
     assert split("10.0.0.1/8, 10.0.0.2") == ("10.0.0.1/8", "10.0.0.2/32")
 
 

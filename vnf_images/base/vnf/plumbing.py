@@ -52,7 +52,10 @@ class Wiring:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An interface as found; `index` is new whenever it was plugged in anew."""
+    """An interface as found; `index` is new whenever it was plugged in anew.
+
+    `port_state` is what the bridge says of its port, None where it is in no bridge: it follows the carrier up to a second later.
+    """
 
     name: str
     index: int
@@ -60,6 +63,7 @@ class Link:
     carrier: bool
     master: str | None
     addresses: frozenset[str] = field(default_factory=frozenset)
+    port_state: str | None = None
 
 
 class PlumbingFailed(RuntimeError):
@@ -111,21 +115,24 @@ def problems(wiring: Wiring, found: Mapping[str, Link]) -> list[str]:
             said.append(f"{port.name} has no address {missing[0]}")
         elif wiring.bridge is not None and port.name in wiring.bridge.ports and link.master != wiring.bridge.name:
             said.append(f"{port.name} is not in {wiring.bridge.name}")
+        elif link.port_state not in (None, "forwarding"):
+            said.append(f"{port.name} does not forward: {link.port_state}")
     if wiring.bridge is not None and wiring.bridge.name not in found:
         said.append(f"{wiring.bridge.name} does not exist")
     return said
 
 
 def parse_links(shown: Iterable[Mapping[str, Any]]) -> dict[str, Link]:
-    """Interfaces by name, from what `ip -json address show` printed."""
+    """Interfaces by name, from what `ip -json -details address show` printed."""
     links = {}
     for entry in shown:
         flags = entry.get("flags", [])
         addresses = frozenset(
             f"{a['local']}/{a['prefixlen']}" for a in entry.get("addr_info", []) if a.get("family") == "inet"
         )
+        state = entry.get("linkinfo", {}).get("info_slave_data", {}).get("state")
         links[entry["ifname"]] = Link(
-            entry["ifname"], entry["ifindex"], "UP" in flags, "LOWER_UP" in flags, entry.get("master"), addresses
+            entry["ifname"], entry["ifindex"], "UP" in flags, "LOWER_UP" in flags, entry.get("master"), addresses, state
         )
     return links
 
@@ -185,7 +192,7 @@ class Plumber:
 
 def look() -> dict[str, Link]:
     """The interfaces of this network namespace."""
-    done = subprocess.run(("ip", "-json", "address", "show"), capture_output=True, text=True, check=True)
+    done = subprocess.run(("ip", "-json", "-details", "address", "show"), capture_output=True, text=True, check=True)
     return parse_links(json.loads(done.stdout))
 
 
