@@ -123,10 +123,12 @@ class Controller:
         """Wait until a version stands on the switches, behind their barriers."""
         if self._applied >= version:
             return True
-        event = Event()
-        self._waiters.append((version, event))
+        waiter = (version, Event())
+        self._waiters.append(waiter)
         with eventlet.Timeout(timeout_s, False):
-            event.wait()
+            waiter[1].wait()
+        if waiter in self._waiters:  # nothing came in time
+            self._waiters.remove(waiter)
         return self._applied >= version
 
     def set_instance(self, instance: Instance, why: str) -> None:

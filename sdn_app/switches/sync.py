@@ -39,8 +39,9 @@ class _Switch:
     installed: SwitchRules | None = None  # None until read back
     barriers: dict[int, Event] = field(default_factory=dict)
     reading: dict[int, tuple[list[Any], Event]] = field(default_factory=dict)
-    sent: dict[int, Change] = field(default_factory=dict)  # xid -> change, of the phase under way
-    refused: list[Change] = field(default_factory=list)
+    sent: dict[int, tuple[Change, list[Change]]] = field(
+        default_factory=dict
+    )  # xid -> change, and where to note a refusal
 
 
 class Sync:
@@ -107,10 +108,11 @@ class Sync:
     def error(self, dpid: int, xid: int, text: str) -> bool:
         """A switch refused a message: log it, and do not take its entry for installed."""
         switch = self._switches.get(dpid)
-        change = switch.sent.get(xid) if switch else None
-        if switch is None or change is None:
+        noted = switch.sent.get(xid) if switch else None
+        if noted is None:
             return False
-        switch.refused.append(change)
+        change, refused = noted
+        refused.append(change)
         message = f"switch {dpid} refused {change.command} of {change.entry}: {text}"
         LOG.error(message)
         self._on_error(dpid, message)
@@ -178,24 +180,22 @@ class Sync:
                 plans[dpid] = (switch, diff(switch.installed, desired[dpid]))
         failed: set[int] = set()
         for phase in PHASES:
-            waiting = {}
+            waiting: dict[int, tuple[list[int], list[Change], Event | None]] = {}
             most = max((len(steps.get(phase, ())) for _, steps in plans.values()), default=0)
             until = time.monotonic() + PHASE_S + most * PHASE_S_PER_MESSAGE
             for dpid, (switch, steps) in plans.items():
                 changes = steps.get(phase, ())
                 if changes and dpid not in failed:
                     waiting[dpid] = self._send(switch, changes)
-            for dpid, event in waiting.items():
-                if not self._wait(dpid, event, until - time.monotonic()):
+            for dpid, (xids, refused, passed) in waiting.items():
+                if not self._wait(dpid, passed, until - time.monotonic()) or refused:
                     failed.add(dpid)
-            for dpid in waiting:
                 switch, steps = plans[dpid]
-                done = [c for c in steps[phase] if c not in switch.refused]
                 if switch.installed is not None:
-                    switch.installed = apply(switch.installed, {phase: tuple(done)})
-                if switch.refused:
-                    failed.add(dpid)
-                switch.sent, switch.refused = {}, []
+                    done = tuple(c for c in steps[phase] if c not in refused)
+                    switch.installed = apply(switch.installed, {phase: done})
+                for xid in xids:
+                    del switch.sent[xid]
             if phase == "ways" and on_ways is not None:
                 on_ways()
         for dpid in failed:
@@ -203,19 +203,23 @@ class Sync:
                 self._switches[dpid].installed = None  # unknown now: has to be read back
         return failed
 
-    def _send(self, switch: _Switch, changes: tuple[Change, ...]) -> Event | None:
+    def _send(self, switch: _Switch, changes: tuple[Change, ...]) -> tuple[list[int], list[Change], Event | None]:
+        """Send changes and a barrier. Gives their xids, the list that refusals will come into, and the barrier's event."""
+        xids: list[int] = []
+        refused: list[Change] = []
         for start in range(0, len(changes), BATCH):
             part = []
             for change in changes[start : start + BATCH]:
                 xid = self.xid()
-                switch.sent[xid] = change
+                xids.append(xid)
+                switch.sent[xid] = change, refused
                 part.append(_encode(change, xid))
             self.messages += len(part)
             if not switch.channel.send_raw(b"".join(part)):
-                return None
+                return xids, refused, None
             if len(changes) > BATCH:
                 eventlet.sleep(0)
-        return self._send_barrier(switch.dpid)
+        return xids, refused, self._send_barrier(switch.dpid)
 
 
 def _encode(change: Change, xid: int) -> bytes:
