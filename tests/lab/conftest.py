@@ -16,7 +16,7 @@ from testbed.lab.dockerd import ensure_docker
 from testbed.lab.machine import examine
 from testbed.lab.net import SERVICE_ADDRESS, Lab
 from testbed.lab.record import LabRecord
-from tests.support.lab_traffic import once
+from tests.support.lab_traffic import once, run
 
 ENDS_THE_LAB = "test_nothing_is_left_after_stop"
 
@@ -58,6 +58,13 @@ def running_lab(daemons: None) -> Iterator[Lab]:
         lab.ready()
         for client in lab.clients():  # from now on the controller knows every client
             once(lab, client)
+    except BaseException:
+        print((lab.log_folder / "controller.log").read_text()[-4000:])
+        for switch in lab.topo.switches():
+            print(switch, run("ovs-ofctl", "-O", "OpenFlow13", "dump-flows", switch))
+        lab.stop(failed=True)
+        raise
+    try:
         yield lab
     finally:
         problems = lab.stop()

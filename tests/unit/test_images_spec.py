@@ -15,6 +15,7 @@ for part in ("base", "firewall", "servant"):
 
 from firewall.ruleset import parse_counts  # noqa: E402
 from servant.http import BadRequest, parse  # noqa: E402  (found by the path above)
+from vnf import plumbing  # noqa: E402
 from vnf.plumbing import Bridge, Link, Port, Wiring, parse_links, plan, problems, split  # noqa: E402
 
 INLINE = Wiring(
@@ -112,6 +113,17 @@ def test_a_port_that_its_bridge_does_not_use_yet_is_a_problem() -> None:
     assert problems(INLINE, found) == ["in0 does not forward: disabled"]
     found["in0"] = replace(found["in0"], port_state="forwarding")
     assert problems(INLINE, found) == []
+
+
+def test_a_port_that_comes_while_commands_run_loses_its_offloads_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[str, ...]] = []
+    looks = [{}, {"in0": link("in0", 2, up=False)}, {"in0": link("in0", 2, up=False)}, {"in0": link("in0", 2)}]
+    monkeypatch.setattr(plumbing, "look", lambda: looks.pop(0))
+    plumber = plumbing.Plumber(Wiring((Port("in0", data=True),), Bridge("br0", ("in0", "out0"))))
+    monkeypatch.setattr(plumber, "_run", ran.append)
+    for _ in range(2):
+        plumber.apply()
+    assert ("ethtool", "-K", "in0", "tx", "off", "rx", "off") in ran
 
 
 def test_links_are_read_from_what_ip_prints() -> None:

@@ -171,10 +171,10 @@ class Plumber:
         commands = plan(self._wiring, found, self._offloads_off)
         for command in commands:
             self._run(command)
+        # Of those seen before the commands: a port that came meanwhile has its turn in the next round.
+        self._offloads_off = frozenset(found[port.name].index for port in self._wiring.ports if port.name in found)
         if commands:
             found = look()
-        present = frozenset(found[port.name].index for port in self._wiring.ports if port.name in found)
-        self._offloads_off = present
         return commands, problems(self._wiring, found)
 
     def _run(self, command: Command) -> None:
