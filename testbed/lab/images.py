@@ -1,6 +1,6 @@
 """The images of VNFs and servants: what they need, and building those that are missing or out of date.
 
-In: the folders of `vnf_images/` (a Dockerfile and an `image.toml` each) and a Docker client. Out: tags, and the options to
+In: the folders of `vnf_images/` (a Dockerfile and an `vnf.toml` each) and a Docker client. Out: tags, and the options to
 create containers with. An image's tag holds the hash of its folder and of the base image's, so an image that exists is up to
 date. Must not create containers, nor name any registry or mirror: the root image is Docker Hub's where that answers, and one
 that `debootstrap` makes from its own default archive where not.
@@ -45,8 +45,25 @@ class ImageProblem(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
+class Traffic:
+    """What of the traffic an inline function sees in user space, and what becomes of it where the function fails."""
+
+    ports: tuple[int, ...]  # of TCP servers; none: nothing is brought to user space by the shared runtime
+    fail: str  # "closed" (nothing passes unseen) or "open" (everything passes)
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What one container carried when it was measured with `cpus` of CPU time."""
+
+    packets_pps: float
+    connections_cps: float
+    cpus: float
+
+
+@dataclass(frozen=True, slots=True)
 class ImageSpec:
-    """What the lab must pass when it creates a container of an image, as its `image.toml` says."""
+    """What the lab must pass when it creates a container of an image, as its `vnf.toml` says."""
 
     name: str
     tag: str
@@ -57,6 +74,9 @@ class ImageSpec:
     summary: str
     data_ports: tuple[str, ...]  # interface names in the container, in the order of the switch's ports
     required_environment: tuple[str, ...]
+    devices: tuple[str, ...]  # of the host, handed into the container under the same path
+    traffic: Traffic | None  # of inline functions
+    capacity: Capacity | None  # of inline functions, where it was measured
     environment: Mapping[str, str]
     user: str
     capabilities: tuple[str, ...]
@@ -90,6 +110,7 @@ class ImageSpec:
             "mem_limit": f"{memory_mib or self.memory_mib}m",
             "nano_cpus": round((cpus or self.cpus) * 1e9),
             "pids_limit": self.pids,
+            "devices": [f"{device}:{device}:rwm" for device in self.devices],
             "environment": merged,
             "stop_signal": "SIGTERM",
         }
@@ -104,7 +125,7 @@ def image_names() -> tuple[str, ...]:
 def image_spec(name: str) -> ImageSpec:
     """What the image `name` needs to run. Raises ImageProblem."""
     folder = _folder(name)
-    path = folder / "image.toml"
+    path = folder / "vnf.toml"
     try:
         table = tomllib.loads(path.read_text())
     except FileNotFoundError:
@@ -115,28 +136,53 @@ def image_spec(name: str) -> ImageSpec:
 
 
 def parse_spec(name: str, table: Mapping[str, Any]) -> ImageSpec:
-    """The spec that `table` (an `image.toml`) describes; unknown and missing members and wrong types are refused."""
+    """The spec that `table` (an `vnf.toml`) describes; unknown and missing members and wrong types are refused."""
     values: dict[str, Any] = {}
     for key in table:
-        if key not in {*_MEMBERS[""], *_MEMBERS, *_FREE_SECTIONS} - {""}:
-            raise ImageProblem(f"image {name}: image.toml: unknown member {key}")
+        if key not in {*_MEMBERS[""], *_MEMBERS, *_FREE_SECTIONS, *_INLINE_SECTIONS, "devices"} - {""}:
+            raise ImageProblem(f"image {name}: vnf.toml: unknown member {key}")
     for section, members in _MEMBERS.items():
         given = _table(name, section, table.get(section, {})) if section else table
-        for key in given.keys() - members.keys() if section else ():
-            raise ImageProblem(f"image {name}: image.toml: unknown member {section}.{key}")
-        for key, read in members.items():
-            path = f"{section}.{key}".lstrip(".")
-            if key not in given:
-                raise ImageProblem(f"image {name}: image.toml: {path} is missing")
-            values[key] = read(name, path, given[key])
+        values |= _members(name, section, members, given)
+    values["devices"] = _texts(name, "devices", table.get("devices", []))
+    values |= _inline_sections(name, values["kind"], table)
     for section in _FREE_SECTIONS:
         values[section] = _strings_by_name(name, section, table.get(section, {}))
     if _PORTS.get(values["kind"]) != len(values["data_ports"]):
         raise ImageProblem(
-            f"image {name}: image.toml: kind {values['kind']!r} with {len(values['data_ports'])} data_ports; "
+            f"image {name}: vnf.toml: kind {values['kind']!r} with {len(values['data_ports'])} data_ports; "
             f"expected one of {', '.join(f'{kind} with {count}' for kind, count in _PORTS.items())}"
         )
     return ImageSpec(name=name, tag=image_tag(name), folder=_folder(name), **values)
+
+
+def _members(
+    name: str, section: str, members: Mapping[str, Callable[[str, str, object], object]], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The values of a section, all of which must be there; the unnamed section may have others (the sections)."""
+    for key in given.keys() - members.keys() if section else ():
+        raise ImageProblem(f"image {name}: vnf.toml: unknown member {section}.{key}")
+    values = {}
+    for key, read in members.items():
+        path = f"{section}.{key}".lstrip(".")
+        if key not in given:
+            raise ImageProblem(f"image {name}: vnf.toml: {path} is missing")
+        values[key] = read(name, path, given[key])
+    return values
+
+
+def _inline_sections(name: str, kind: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections that only inline functions have; they say what they see, and how much where that was measured."""
+    values: dict[str, Any] = dict.fromkeys(_INLINE_SECTIONS)
+    for section, (make, members) in _INLINE_SECTIONS.items():
+        if section not in table:
+            continue
+        if kind != "inline":
+            raise ImageProblem(f"image {name}: vnf.toml: {section} is for kind 'inline'")
+        values[section] = make(**_members(name, section, members, _table(name, section, table[section])))
+    if kind == "inline" and values["traffic"] is None:
+        raise ImageProblem(f"image {name}: vnf.toml: traffic is missing")
+    return values
 
 
 def image_tag(name: str) -> str:
@@ -306,37 +352,49 @@ def _kernel_speaks(sysctl: str) -> bool:
 
 def _text(name: str, path: str, value: object) -> str:
     if not isinstance(value, str):
-        raise ImageProblem(f"image {name}: image.toml: {path} is {value!r}; expected a string")
+        raise ImageProblem(f"image {name}: vnf.toml: {path} is {value!r}; expected a string")
     return value
 
 
 def _texts(name: str, path: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise ImageProblem(f"image {name}: image.toml: {path} is {value!r}; expected a list of strings")
+        raise ImageProblem(f"image {name}: vnf.toml: {path} is {value!r}; expected a list of strings")
     return tuple(_text(name, f"{path}[{index}]", item) for index, item in enumerate(value))
 
 
 def _truth(name: str, path: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise ImageProblem(f"image {name}: image.toml: {path} is {value!r}; expected true or false")
+        raise ImageProblem(f"image {name}: vnf.toml: {path} is {value!r}; expected true or false")
     return value
 
 
 def _positive(name: str, path: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise ImageProblem(f"image {name}: image.toml: {path} is {value!r}; expected a number above 0")
+        raise ImageProblem(f"image {name}: vnf.toml: {path} is {value!r}; expected a number above 0")
     return float(value)
 
 
 def _count(name: str, path: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ImageProblem(f"image {name}: image.toml: {path} is {value!r}; expected a whole number above 0")
+        raise ImageProblem(f"image {name}: vnf.toml: {path} is {value!r}; expected a whole number above 0")
     return value
+
+
+def _tcp_ports(name: str, path: str, value: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(port) is int and 0 < port < 65536 for port in value):
+        raise ImageProblem(f"image {name}: vnf.toml: {path} is {value!r}; expected a list of TCP ports")
+    return tuple(value)
+
+
+def _fail_policy(name: str, path: str, value: object) -> str:
+    if value not in ("closed", "open"):
+        raise ImageProblem(f"image {name}: vnf.toml: {path} is {value!r}; expected 'closed' or 'open'")
+    return str(value)
 
 
 def _table(name: str, path: str, value: object) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise ImageProblem(f"image {name}: image.toml: {path} is {value!r}; expected a table")
+        raise ImageProblem(f"image {name}: vnf.toml: {path} is {value!r}; expected a table")
     return value
 
 
@@ -357,6 +415,10 @@ _MEMBERS: dict[str, dict[str, Callable[[str, str, object], object]]] = {
     "": {"kind": _text, "summary": _text, "data_ports": _texts, "required_environment": _texts},
     "privileges": {"user": _text, "capabilities": _texts, "read_only": _truth},
     "limits": {"memory_mib": _count, "cpus": _positive, "pids": _count},
+}
+_INLINE_SECTIONS: dict[str, tuple[Callable[..., object], dict[str, Callable[[str, str, object], object]]]] = {
+    "traffic": (Traffic, {"ports": _tcp_ports, "fail": _fail_policy}),
+    "capacity": (Capacity, {"packets_pps": _positive, "connections_cps": _positive, "cpus": _positive}),
 }
 _FREE_SECTIONS = ("environment", "sysctls", "tmpfs")
 

@@ -31,6 +31,7 @@ def table(**changes: object) -> dict[str, object]:
         "required_environment": ["MGMT_ADDRESS"],
         "privileges": {"user": "0:0", "capabilities": ["NET_ADMIN"], "read_only": True},
         "limits": {"memory_mib": 64, "cpus": 0.5, "pids": 32},
+        "traffic": {"ports": [80], "fail": "closed"},
     }
     return {**given, **changes}
 
@@ -47,6 +48,17 @@ def test_run_options_drop_everything_but_what_is_named() -> None:
     assert options["nano_cpus"] == 250_000_000 and options["network_mode"] == "none" and options["read_only"] is True
 
 
+def test_devices_are_handed_into_the_container() -> None:
+    options = images.parse_spec("firewall", table(devices=["/dev/net/tun"])).run_options({"MGMT_ADDRESS": "10.0.0.1/8"})
+    assert options["devices"] == ["/dev/net/tun:/dev/net/tun:rwm"]
+
+
+def test_what_was_measured_is_told() -> None:
+    spec = images.parse_spec("firewall", table(capacity={"packets_pps": 9000, "connections_cps": 500, "cpus": 1}))
+    assert spec.capacity == images.Capacity(9000, 500, 1)
+    assert spec.traffic == images.Traffic((80,), "closed")
+
+
 def test_run_options_name_the_missing_variable() -> None:
     with pytest.raises(images.ImageProblem, match="MGMT_ADDRESS"):
         images.parse_spec("firewall", table()).run_options()
@@ -59,6 +71,10 @@ def test_run_options_name_the_missing_variable() -> None:
         ({"limits": {"memory_mib": 64, "cpus": 0, "pids": 32}}, "limits.cpus is 0; expected a number above 0"),
         ({"limits": {"memory_mib": 64, "cpus": 1, "pids": 32, "x": 1}}, "unknown member limits.x"),
         ({"data_ports": ["in0"]}, "kind 'inline' with 1 data_ports"),
+        ({"traffic": {"ports": [0], "fail": "closed"}}, r"traffic.ports is \[0\]; expected a list of TCP ports"),
+        ({"traffic": {"ports": [], "fail": "x"}}, "traffic.fail is 'x'; expected 'closed' or 'open'"),
+        ({"capacity": {"packets_pps": 1, "cpus": 1}}, "capacity.connections_cps is missing"),
+        ({"kind": "servant", "data_ports": ["in0"]}, "traffic is for kind 'inline'"),
         ({"sysctls": {"a": 1}}, "sysctls.a is 1; expected a string"),
         ({"privileges": {"user": "0", "capabilities": []}}, "privileges.read_only is missing"),
     ],
