@@ -10,11 +10,11 @@ from itertools import count
 import pytest
 
 from testbed.lab.net import Lab
-from tests.support.lab_traffic import Held, HeldMany, once, run
+from tests.support.lab_traffic import Held, HeldMany, caches_follow, once, run
 
 pytestmark = pytest.mark.lab
 
-PORTS = count(43000)
+PORTS = count(45000)
 SERVANTS = ("srv1", "srv2", "srv3")
 
 
@@ -26,9 +26,10 @@ def balanced(lab: Lab, balancing: str) -> Iterator[None]:
         "functions": ["firewall"],
         "service": "emergency",
         "balancing": balancing,
-        "classifier": {"protocol": "tcp", "source_ports": "43000-43999", "priority": 500},
+        "classifier": {"protocol": "tcp", "source_ports": "45000-45999", "priority": 500},
     }
     lab.call("POST", "/chains?wait=10", chain)
+    caches_follow()
     try:
         yield
     finally:
@@ -57,6 +58,7 @@ def test_weights_are_shares(lab: Lab) -> None:
             with Held(lab, "c3", next(PORTS)) as held:
                 lab.call("PATCH", "/instances/srv1", {"weight": 1})
                 lab.wait_until(lambda: not lab.call("GET", "/health")["pending_changes"], "the weight in force")
+                caches_follow()
                 assert held.ask() == held.servant, "a weight moves no connection"
                 assert answers(lab, "c2", 12) == {"srv1": 4, "srv2": 4, "srv3": 4}
     finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from testbed.lab.net import Lab, Vnf
-from tests.support.lab_traffic import Held, HeldMany, Load, Stream, once, path_of
+from tests.support.lab_traffic import Held, HeldMany, Load, Stream, caches_follow, once, path_of
 
 pytestmark = pytest.mark.lab
 
@@ -182,6 +182,7 @@ def test_without_any_firewall_a_chain_does_what_it_states(lab: Lab) -> None:
             "classifier": {"protocol": "tcp", "source_ports": f"{first}-{first + 999}", "priority": 500},
         }
         lab.call("POST", "/chains?wait=10", chain)
+        caches_follow()
     try:
         with Held(lab, "c2", next(PORTS["open"])) as through, Held(lab, "c2", next(PORTS["shut"])) as closed:
             with dead(lab, "fw1", "fw2"):

@@ -14,7 +14,7 @@ import pytest
 from testbed.lab.net import MGMT_BRIDGE, Lab
 from testbed.lab.record import started_at
 from tests.support.capture import Capture
-from tests.support.lab_traffic import address_of, inside, median, once, ping_ms, run, tcp_socket
+from tests.support.lab_traffic import address_of, caches_follow, inside, median, once, ping_ms, run, tcp_socket
 
 pytestmark = pytest.mark.lab
 
@@ -28,7 +28,9 @@ def packets_through(lab: Lab, instance: str) -> int:
 
 def new_flow(lab: Lab, **match: Any) -> dict[str, Any]:
     body = {"vnf_type": "firewall", "instance_id": "fw1", "priority": 700, "match": match}
-    return dict(lab.call("POST", "/flows?wait=10", body))
+    flow = dict(lab.call("POST", "/flows?wait=10", body))
+    caches_follow()
+    return flow
 
 
 def connects(lab: Lab, port: int) -> bool:
@@ -64,6 +66,7 @@ def test_a_flow_rule_is_active_behind_the_barrier_and_steers(lab: Lab) -> None:
     finally:
         lab.call("DELETE", f"/flows/{flow['flow_id']}")
     lab.wait_until(lambda: lab.call("GET", "/health")["pending_changes"] == 0, "removed", 5)
+    caches_follow()
     assert median(ping_ms(lab, "c2", C3, 5)) < by_headquarters - 5, "the direct way again"
 
 
@@ -77,6 +80,7 @@ def test_a_flow_rule_puts_the_firewall_before_a_port(lab: Lab) -> None:
     finally:
         lab.call("DELETE", f"/flows/{flow['flow_id']}")
     lab.wait_until(lambda: lab.call("GET", "/health")["pending_changes"] == 0, "removed", 5)
+    caches_follow()
     assert connects(lab, TELNET_LIKE)
 
 

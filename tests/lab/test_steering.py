@@ -11,7 +11,7 @@ import pytest
 
 from testbed.lab.net import SERVICE_ADDRESS, Lab
 from tests.support.capture import ACK, SYN, Capture, Seen
-from tests.support.lab_traffic import Held, address_of, once, path_of
+from tests.support.lab_traffic import Held, address_of, caches_follow, once, path_of
 
 pytestmark = pytest.mark.lab
 
@@ -30,6 +30,7 @@ Passing = tuple[str, bool, tuple[int, int] | None]
 def tour(lab: Lab) -> Iterator[Lab]:
     """A chain through fw1 (domain 1) and then fw2 (domain 3) for some source ports."""
     lab.call("POST", "/chains?wait=10", TOUR)
+    caches_follow()
     yield lab
     lab.call("DELETE", "/chains/tour")
 

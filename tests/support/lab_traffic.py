@@ -34,6 +34,11 @@ def run(*command: str) -> str:
     return done.stdout
 
 
+def caches_follow() -> None:
+    """Wait until the switches' datapaths do what their tables say: Open vSwitch passes a barrier before its caches follow."""
+    run("ovs-appctl", "revalidator/wait")
+
+
 def inside(lab: Lab, client: str, make: Callable[[], T]) -> T:
     """What `make` gives in a client's network namespace."""
     assert lab.net is not None
