@@ -1,4 +1,4 @@
-"""The real images in real containers: plumbing, filtering, load, restarts. Needs root and Docker; leaves nothing behind."""
+"""The servant's image in a real container: plumbing, load, restarts. Needs root and Docker; leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -89,7 +89,6 @@ class Bench:
         for container in self.made:
             container.remove(force=True)
         run("ip", "netns", "del", CLIENT)
-        run("ip", "link", "del", "imgt-x", check=False)
         self.folder.cleanup()
 
 
@@ -169,80 +168,3 @@ def test_a_servant_lets_a_request_end_before_it_stops(bench: Bench) -> None:
         assert slow.communicate()[0] == "." * 9 + "\n"
     container.reload()
     assert container.attrs["State"]["ExitCode"] == 0
-
-
-def firewall(bench: Bench, rules: str | None = None) -> tuple[Any, Path]:
-    path = Path(bench.folder.name) / "rules.nft"
-    default = image_spec("firewall").folder / "rules.nft"
-    path.write_text(default.read_text() if rules is None else rules)
-    volumes = {bench.folder.name: {"bind": "/rules", "mode": "ro"}}
-    return bench.start("firewall", "fw1", volumes, MGMT_ADDRESS="10.254.0.12/24", RULES_FILE="/rules/rules.nft"), path
-
-
-def plug_firewall(bench: Bench, container: Any) -> None:
-    """client -- in0 firewall out0 -- server, a second namespace's worth of addresses inside the servant."""
-    bench.cable(container, "mgmt0", "fm0", "10.254.0.2/24")
-    bench.cable(container, "in0", "f-in", "10.2.0.1/8")
-
-
-def behind(bench: Bench, container: Any, inside: Any) -> None:
-    """A cable between the firewall's out0 and the servant's in0."""
-    inside.reload()
-    container.reload()
-    first, second = (str(c.attrs["State"]["Pid"]) for c in (container, inside))
-    run("ip", "link", "add", "imgt-x", "type", "veth", "peer", "name", "imgt-y")
-    run("ip", "link", "set", "imgt-x", "name", "out0", "netns", first)
-    run("ip", "link", "set", "imgt-y", "name", "in0", "netns", second)
-
-
-def test_a_firewall_drops_counts_and_changes_its_rules(bench: Bench) -> None:
-    inside = servant(bench, SERVICE_PORT="8081")
-    bench.cable(inside, "mgmt0", "m0", "10.254.0.1/24")
-    container, path = firewall(bench)
-    plug_firewall(bench, container)
-    behind(bench, container, inside)
-    run("ip", "-n", CLIENT, "route", "replace", "10.254.0.12/32", "dev", "fm0")
-    eventually(lambda: bench.ok("10.254.0.12"))
-    eventually(lambda: bench.ok("10.254.0.11"))
-    assert run("ip", "netns", "exec", CLIENT, "ping", "-c", "1", "-W", "2", "10.1.0.11")
-    assert bench.curl("--connect-timeout", "1", "http://10.1.0.11:8081/cheap")[0] == 28
-    dropped = 'vnf_firewall_rule_packets_total{chain="forward",rule="admin-port",verdict="drop"}'
-    assert bench.metric("10.254.0.12", dropped) >= 1
-    assert bench.metric("10.254.0.12", "vnf_firewall_dropped_packets_total") >= 1
-    path.write_text("table bridge firewall {\n  chain forward {\n    tcp dport nonsense drop\n  }\n}\n")
-    container.kill("SIGHUP")
-    eventually(lambda: b"rules.nft:3:" in container.logs())
-    assert bench.ok("10.254.0.12")
-    assert bench.curl("--connect-timeout", "1", "http://10.1.0.11:8081/cheap")[0] == 28
-    path.write_text(
-        "table bridge firewall {\n  chain forward {\n    type filter hook forward priority 0\n    counter accept\n  }\n}\n"
-    )
-    container.kill("SIGHUP")
-    eventually(lambda: bench.curl("--connect-timeout", "1", "http://10.1.0.11:8081/cheap")[0] == 0)
-    run("ip", "-n", CLIENT, "link", "del", "f-in")
-    eventually(lambda: (bench.health("10.254.0.12") or {}).get("reason") == "in0 is not plugged in")
-    bench.cable(container, "in0", "f-in", "10.2.0.1/8")
-    eventually(lambda: bench.ok("10.254.0.12"))
-    eventually(lambda: bench.curl("--connect-timeout", "1", "http://10.1.0.11:8081/cheap")[0] == 0)
-    started = time.monotonic()
-    container.stop(timeout=5)
-    assert time.monotonic() - started < 3
-
-
-def test_a_firewall_passes_frames_to_a_mac_that_nobody_owns(bench: Bench) -> None:
-    container, _ = firewall(bench)
-    plug_firewall(bench, container)
-    bench.cable(container, "out0", "f-out")
-    run("ip", "-n", CLIENT, "route", "replace", "10.254.0.12/32", "dev", "fm0")
-    eventually(lambda: bench.ok("10.254.0.12"))
-    run("ip", "-n", CLIENT, "neigh", "replace", "10.9.9.9", "lladdr", "02:00:00:01:02:03", "dev", "f-in")
-    before = int(run("ip", "netns", "exec", CLIENT, "cat", "/sys/class/net/f-out/statistics/rx_packets"))
-    run("ip", "netns", "exec", CLIENT, "ping", "-c", "5", "-i", "0.05", "-W", "0.1", "10.9.9.9", check=False)
-    after = int(run("ip", "netns", "exec", CLIENT, "cat", "/sys/class/net/f-out/statistics/rx_packets"))
-    assert after - before >= 5
-
-
-def test_a_firewall_with_bad_rules_does_not_start(bench: Bench) -> None:
-    container, _ = firewall(bench, "table bridge firewall {\n  chain forward {\n    nonsense\n  }\n}\n")
-    assert container.wait(timeout=10)["StatusCode"] == 2
-    assert b"/rules/rules.nft:" in container.logs()

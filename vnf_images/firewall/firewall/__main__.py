@@ -17,8 +17,12 @@ from vnf.log import log
 from vnf.plumbing import Bridge, Plumber, PlumbingFailed, Port, Wiring, host
 from vnf.signals import Signals
 
+from firewall import kernel
+from firewall.kernel import KernelRefused
 from firewall.metrics import FirewallCollector
-from firewall.ruleset import Ruleset, RulesRefused
+from firewall.rulebook import Rulebook
+from firewall.ruleset import RulesRefused
+from firewall.serving import serve
 from firewall.traffic import LoadMeter, port_statistics
 
 PORTS = ("in0", "out0")
@@ -29,9 +33,10 @@ SILENCE_S = 15.0
 class Firewall:
     """What the watch found last, for /health."""
 
-    def __init__(self, ruleset: Ruleset, plumber: Plumber, capacity_mbps: float) -> None:
-        self._ruleset = ruleset
+    def __init__(self, book: Rulebook, plumber: Plumber, collector: FirewallCollector, capacity_mbps: float) -> None:
+        self._book = book
         self._plumber = plumber
+        self._collector = collector
         self._meter = LoadMeter(capacity_mbps)
         self._reason = "starting"
         self._looked_s = time.monotonic()
@@ -43,11 +48,13 @@ class Firewall:
             if commands:
                 log("plumbed", commands=[" ".join(command) for command in commands])
         except PlumbingFailed as error:
+            self._collector.errors["plumbing"] += 1
             wrong = [str(error)]
         try:
-            self._ruleset.counts()
-        except RulesRefused as error:
-            wrong = [*wrong, str(error)]
+            self._book.check()
+        except KernelRefused as error:
+            self._collector.errors["kernel"] += 1
+            wrong = [*wrong, f"the rules are not loaded: {error}"]
         reason = "; ".join(wrong)
         if reason != self._reason:
             log("health", reason=reason or "ok")
@@ -56,28 +63,31 @@ class Firewall:
         self._reason, self._looked_s = reason, now_s
 
     def health(self) -> management.Health:
-        """Called from the management server's threads. A packet filter without state has no connections to count."""
+        """Called from the management server's threads."""
         silent = time.monotonic() - self._looked_s > SILENCE_S
-        return management.Health(self._meter.load, 0, "the watch stopped" if silent else self._reason)
+        return management.Health(
+            self._meter.load, kernel.connections(), "the watch stopped" if silent else self._reason
+        )
 
 
 def main() -> int:
     signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     addresses = settings.addresses("MGMT_ADDRESS")
     capacity_mbps = settings.number("CAPACITY_MBPS", 1000, 0.001, 1e6)
-    ruleset = Ruleset(Path(os.environ.get("RULES_FILE") or "/etc/vnf/rules.nft"))
+    if unseen := kernel.bridged_packets_are_seen():
+        settings.stop("rules would be passed by", error=unseen)
+    book = Rulebook(Path(os.environ.get("RULES_FILE") or "/etc/vnf/rules.toml"))
     try:
-        ruleset.guard()
-        ruleset.load()
+        book.load()
     except RulesRefused as error:
         settings.stop("rules refused", error=str(error))
-    log("rules loaded", rules=[count.rule for count in ruleset.counts()])
-    collector = FirewallCollector(ruleset, PORTS)
+    log("rules loaded", rules=[count.rule for count in book.counts()])
+    collector = FirewallCollector(book)
     REGISTRY.register(collector)
     ports = (*(Port(name, data=True) for name in PORTS), Port("mgmt0", addresses))
     plumber = Plumber(Wiring(ports, Bridge("br0", PORTS)))
-    firewall = Firewall(ruleset, plumber, capacity_mbps)
-    management.serve(host(addresses), firewall.health)
+    firewall = Firewall(book, plumber, collector, capacity_mbps)
+    serve(host(addresses), firewall.health, book)
     while True:
         firewall.look()
         plumber.wait(LOOK_AGAIN_S, signals)
@@ -85,19 +95,20 @@ def main() -> int:
             if number is not signal.SIGHUP:
                 log("ending", signal=number.name)
                 return 0
-            reload(ruleset, collector)
+            reload(book, collector)
 
 
-def reload(ruleset: Ruleset, collector: FirewallCollector) -> None:
+def reload(book: Rulebook, collector: FirewallCollector) -> None:
     """Load the rules file anew; the old rules stay where it is refused."""
     try:
-        ruleset.load()
+        book.load()
     except RulesRefused as error:
         collector.reloads["refused"] += 1
+        collector.errors["reload"] += 1
         log("rules refused, the old ones stay", error=str(error))
     else:
         collector.reloads["loaded"] += 1
-        log("rules loaded", rules=[count.rule for count in ruleset.counts()])
+        log("rules loaded", rules=[count.rule for count in book.counts()])
 
 
 if __name__ == "__main__":

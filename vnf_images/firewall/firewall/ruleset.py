@@ -1,27 +1,21 @@
-"""The rules: loads them as one transaction and reads their counters back.
+"""A rules file in nftables' own language: loads it as one transaction and reads its counters back.
 
 In: nftables text with a `table bridge firewall` that has a chain on the forward hook. Out: counters by rule. A file that nft
-refuses changes nothing in the kernel. Must not touch other tables, except the guard that keeps the container's own stack away
-from the data ports.
+refuses changes nothing in the kernel. What it lets through still has the state of its connection looked at.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from firewall import kernel
+from firewall.kernel import KernelRefused
+
 TABLE = ("bridge", "firewall")
 RESET = "add table bridge firewall; delete table bridge firewall; "
-GUARD = """
-table bridge guard {
-    chain input { type filter hook input priority filter; policy drop; }
-    chain output { type filter hook output priority filter; policy drop; }
-}
-"""
 VERDICTS = ("accept", "drop", "reject", "jump", "goto", "return", "queue")
 
 
@@ -47,39 +41,24 @@ class Ruleset:
         self._path = path
         self._loaded = ""
 
-    def load(self) -> None:
-        """Replace the rules in the kernel by the file's. On RulesRefused those that were loaded before stay."""
-        try:
-            text = self._path.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise RulesRefused(f"{self._path}: {error}") from None
+    def load(self, text: str) -> None:
+        """Replace the rules in the kernel by those of `text`. On RulesRefused those that were loaded before stay."""
         self._put(text)
-        if not has_forward_chain(self._listed()):
+        if not has_forward_chain(kernel.listed("table", *TABLE)):
             if self._loaded:
                 self._put(self._loaded)
             raise RulesRefused(f"{self._path}: expected a chain with `hook forward` in `table bridge firewall`")
         self._loaded = text
 
-    def guard(self) -> None:
-        """Keep frames of the data ports from the container's own stack, and its frames from them."""
-        done = _nft("-f", "-", given=GUARD)
-        if done.returncode != 0:
-            raise RulesRefused(f"the guard could not be loaded: {done.stderr.strip()}")
-
     def counts(self) -> list[RuleCount]:
-        """The counters of all rules that have one; raises RulesRefused when the rules are gone."""
-        return parse_counts(self._listed())
+        """The counters of all rules that have one. Raises KernelRefused when the rules are gone."""
+        return parse_counts(kernel.listed("table", *TABLE)) if self._loaded else []
 
     def _put(self, text: str) -> None:
-        done = _nft("-f", "-", given=RESET + text)  # on the first line, so that line numbers stay the file's
-        if done.returncode != 0:
-            raise RulesRefused(done.stderr.strip().replace("/dev/stdin", str(self._path)).replace("\n", " | "))
-
-    def _listed(self) -> Sequence[Mapping[str, Any]]:
-        done = _nft("-j", "list", "table", *TABLE)
-        if done.returncode != 0:
-            raise RulesRefused(f"the rules are not loaded: {done.stderr.strip()}")
-        return list(json.loads(done.stdout)["nftables"])
+        try:
+            kernel.change(RESET + text)  # on the first line, so that line numbers stay the file's
+        except KernelRefused as refused:
+            raise RulesRefused(str(refused).replace("/dev/stdin", str(self._path)).replace("\n", " | ")) from None
 
 
 def has_forward_chain(listed: Sequence[Mapping[str, Any]]) -> bool:
@@ -106,7 +85,3 @@ def parse_counts(listed: Sequence[Mapping[str, Any]]) -> list[RuleCount]:
         packets, octets = totals.get(key, (0, 0))
         totals[key] = (packets + counter["packets"], octets + counter["bytes"])
     return [RuleCount(*key, *total) for key, total in totals.items()]
-
-
-def _nft(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(("nft", *arguments), input=given, capture_output=True, text=True, check=False)
