@@ -34,6 +34,7 @@ class Plug:
     bridge: str
     to_switch: bool
     mac: str | None = None
+    mtu: int = 1500
 
 
 class DockerHost(Host):  # type: ignore[misc]  # mininet is untyped
@@ -48,9 +49,10 @@ class DockerHost(Host):  # type: ignore[misc]  # mininet is untyped
         self.plugs: tuple[Plug, ...] = params.pop("plugs")
         self.health_url: str = params.pop("health_url")
         options = spec.run_options(params.pop("environment"), cpus=params.pop("cpus", None))
+        volumes = {source: {"bind": inside, "mode": "ro"} for source, inside in params.pop("mounts", ())}
         lab = self.record.folder.name
         self.container = client.containers.create(
-            spec.tag, name=f"{LABEL}-{lab}-{name}", labels={LABEL: lab}, hostname=name, **options
+            spec.tag, name=f"{LABEL}-{lab}-{name}", labels={LABEL: lab}, hostname=name, volumes=volumes, **options
         )
         self.record.add("container", id=self.container.id, name=self.container.name)
         self.container.start()
@@ -101,8 +103,9 @@ class DockerHost(Host):  # type: ignore[misc]  # mininet is untyped
                 continue
             self.record.add("link", name=plug.outside)
             mac = ("address", plug.mac) if plug.mac else ()
-            inside = ("peer", "name", plug.inside, *mac, "netns", str(self.container_pid))
-            problem = run("ip", "link", "add", plug.outside, "type", "veth", *inside)
+            mtu = ("mtu", str(plug.mtu))
+            inside = ("peer", "name", plug.inside, *mac, *mtu, "netns", str(self.container_pid))
+            problem = run("ip", "link", "add", plug.outside, *mtu, "type", "veth", *inside)
             if problem is not None:
                 raise RuntimeError(f"{plug.outside}: {problem}")
             checksums_off(plug.outside)

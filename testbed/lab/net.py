@@ -25,7 +25,7 @@ from mininet.topo import Topo
 from testbed.lab.docker_host import DockerHost, Plug
 from testbed.lab.dockerd import ensure_docker
 from testbed.lab.images import ensure_images, image_spec
-from testbed.lab.links import DelayLineTrunk, NetemTrunk, as_json, link_of, parameters_of
+from testbed.lab.links import TRUNK_MTU, DelayLineTrunk, NetemTrunk, as_json, link_of, parameters_of
 from testbed.lab.machine import Machine, examine
 from testbed.lab.record import LabRecord, run
 from topologies.four_domain import FourDomain
@@ -40,13 +40,15 @@ READY_WITHIN_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Vnf:
-    """An instance to be started: its id, image and switch. `environment` goes to the container."""
+    """An instance to be started: its id, image and switch. `environment` goes to the container, `mounts` are folders of this
+    machine and where the container sees them, read-only."""
 
     name: str
     vnf_type: str
     switch: int
     environment: tuple[tuple[str, str], ...] = ()
     cpus: float | None = None
+    mounts: tuple[tuple[str, str], ...] = ()
 
 
 DEFAULT_VNFS = (
@@ -244,7 +246,11 @@ class Lab:
             mac = f"02:5f:c3:{vnf.switch:02x}:00:{10 + serial:02x}"
             plugs = [Plug(f"{vnf.name}-d", "in0", switch, True, mac)]
         else:
-            plugs = [Plug(f"{vnf.name}-i", "in0", switch, True), Plug(f"{vnf.name}-o", "out0", switch, True)]
+            # A function may make packets longer than a host's (encryption does): its ports take what trunks take.
+            plugs = [
+                Plug(f"{vnf.name}-{end[0]}", end, switch, True, mtu=TRUNK_MTU)
+                for end in image_spec(vnf.vnf_type).data_ports
+            ]
         # one MAC for life: after a restart the machine's ARP entry still holds, and the first probe gets through
         own = f"02:5f:c3:ff:{self._numbers >> 8:02x}:{self._numbers & 255:02x}"
         plugs.append(Plug(f"{vnf.name}-m", "mgmt0", MGMT_BRIDGE, False, own))
@@ -258,6 +264,7 @@ class Lab:
             health_url=f"http://{management}:8000/health",
             environment=environment,
             cpus=vnf.cpus,
+            mounts=vnf.mounts,
         )
         host.vnf, host.data_address = vnf, environment.get("DATA_ADDRESS", "").partition("/")[0]
         self.instances[vnf.name] = host
@@ -371,7 +378,7 @@ class Lab:
         def everything() -> bool:
             states = [
                 i["status"]
-                for t in ("firewall", "servant")
+                for t in sorted({host.vnf.vnf_type for host in self.instances.values()})
                 for i in self.call("GET", f"/vnf/{t}/instances")["instances"]
             ]
             links = self.call("GET", "/topology")["links"]
