@@ -1,0 +1,1 @@
+"""A content filter. In: HTTP requests and TLS client hellos, and lists of names and paths. Out: what may pass and what is stopped."""
