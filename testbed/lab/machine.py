@@ -17,6 +17,9 @@ OVS_SCRIPTS = Path("/usr/share/openvswitch/scripts")
 OVS_RUN = Path("/var/run/openvswitch")
 OVS_UNIT = "openvswitch-switch.service"
 ANSWER_WITHIN_S = 15.0
+# What functions need of the kernel. A container cannot load modules; where they are built in, or cannot be had, nothing happens.
+MODULES = ("br_netfilter", "nfnetlink_queue", "xt_NFQUEUE", "xt_physdev", "xt_connmark", "iptable_filter", "iptable_mangle")
+MODULES += ("ip6table_filter", "ip6table_mangle", "tun")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ def examine(record: LabRecord) -> Machine:
         raise RuntimeError(f"missing: {', '.join(missing)}; ./scripts/setup installs them")
     if os.geteuid() != 0:
         raise RuntimeError("the lab needs root: network namespaces, Open vSwitch and Docker")
+    run("modprobe", "--all", "--quiet", *MODULES)
     systemd = Path("/run/systemd/system").exists()
     running = _ovs_answers()
     if not running:
