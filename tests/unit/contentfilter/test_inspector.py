@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 import pytest
-from contentfilter.inspector import Filter, Policy
+from contentfilter.inspector import Book, Filter, Policy
 from contentfilter.page import page
 from vnf.stream import PASS, RELEASE, REPLY_LIMIT, Connection, Direction, Inspector, Stop, Verdict
 
@@ -21,9 +21,8 @@ class Scene:
 
     def __init__(self, **policy: bool) -> None:
         self.counted: list[tuple[str, str, str]] = []
-        self.filter = Filter(
-            rules("bad.example\ngood.example/ads\n192.0.2.9"), Policy(**policy), lambda *each: self.counted.append(each)
-        )
+        book = Book(rules("bad.example\ngood.example/ads\n192.0.2.9"), Policy(**policy))
+        self.filter = Filter(book, lambda *each: self.counted.append(each))
 
     def open(self, server: str = "192.0.2.1") -> Inspector:
         inspector = self.filter.open(Connection("192.0.2.2", 40000, server, 80))
@@ -170,7 +169,7 @@ def test_new_rules_hold_for_open_connections() -> None:
     inspector = scene.open()
     inspector.data(SERVER, get("good.example"))
     inspector.data(CLIENT, OK)
-    scene.filter.rules = rules("good.example")
+    scene.filter.book = Book(rules("good.example"), Policy())
     stopped(inspector.data(SERVER, get("good.example")), "blocked")
 
 

@@ -76,7 +76,7 @@ def test_lists_are_read_from_beside_the_configuration(tmp_path: Path) -> None:
     counts = {each.name: (each.entries, each.skipped) for each in loaded.counts}
     assert counts["ads"] == (2, 1) and counts["more"][1] == 0
     assert "ads.txt:4:" in next(each.first_skipped for each in loaded.counts if each.name == "ads")
-    judged = loaded.rules.blocked_by
+    judged = loaded.book.rules.blocked_by
     assert judged(b"www.ads.example") == "ads" and judged(b"ok.ads.example") is None
     assert judged(b"bad.example", b"/x") == "own" and judged(b"bad.example", b"/fine/x") is None
     assert judged(SAMPLE) == "own"

@@ -42,12 +42,19 @@ class Policy:
     other_protocols: bool = False
 
 
-@dataclass(slots=True)
-class Filter:
-    """What all connections share; `rules` and `policy` are replaced as a whole when the configuration is loaded anew."""
+@dataclass(frozen=True, slots=True)
+class Book:
+    """All that is looked up."""
 
     rules: Rules
     policy: Policy
+
+
+@dataclass(slots=True)
+class Filter:
+    """What all connections share; `book` is replaced when the configuration is loaded anew, for open connections too."""
+
+    book: Book
     tally: Tally
 
     def open(self, connection: Connection) -> Inspector:
@@ -102,7 +109,7 @@ class ContentInspector:
         raise Refused("not-http-or-tls", f"the first byte is {first:#04x}")
 
     def _refused(self, refused: Refused) -> Verdict:
-        policy = self._shared.policy
+        policy = self._shared.book.policy
         speech = self._speech
         if refused.reason in ("not-http", "not-http-or-tls"):
             refused = Refused("not-http-or-tls", refused.detail)
@@ -160,19 +167,19 @@ class _Http:
         if switched.method == b"CONNECT":
             return None
         http2 = b"h2c" in switched.upgrade
-        if not (self._shared.policy.http2 if http2 else self._shared.policy.upgrade):
+        if not (self._shared.book.policy.http2 if http2 else self._shared.book.policy.upgrade):
             raise Refused("http2" if http2 else "upgrade", f"the server changes to {switched.upgrade[:40]!r}")
         return RELEASE
 
     def _judge(self, request: Request) -> None:
-        policy = self._shared.policy
+        policy = self._shared.book.policy
         if request.method == b"CONNECT" and not policy.connect:
             raise Refused("connect", f"CONNECT to {request.host.decode()}")
         if not request.host and not policy.no_host:
             raise Refused("no-host", "a request without Host")
         host = request.host or self._server
         try:
-            name = self._shared.rules.blocked_by(host, request.path)
+            name = self._shared.book.rules.blocked_by(host, request.path)
         except BadName as error:
             raise malformed_request(str(error)) from None
         if name is not None:
@@ -209,12 +216,12 @@ class _Tls:
         return RELEASE if self._server_side.settled else PASS
 
     def _judge(self, hello: tls.ClientHello) -> None:
-        policy = self._shared.policy
+        policy = self._shared.book.policy
         if hello.encrypted and not policy.encrypted_hello:
             raise Refused("encrypted-hello", f"an encrypted client hello behind {hello.name.decode()}")
         if not hello.name and not policy.no_server_name:
             raise Refused("no-server-name", "a client hello without server name")
         host = hello.name or self._server
-        name = self._shared.rules.blocked_by(host)
+        name = self._shared.book.rules.blocked_by(host)
         if name is not None:
             raise _Blocked(name, host)

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contentfilter.entries import NotUnderstood, entries_of
-from contentfilter.inspector import Policy
+from contentfilter.inspector import Book
 from contentfilter.rules import NamedTable, Rules, add
 from contentfilter.settings import OWN, ListSource, Misconfigured, Settings, parse
-from contentfilter.table import TableBuilder, hasher
+from contentfilter.table import Kind, TableBuilder, hasher
 
 SAMPLE = b"contentfilter-sample.invalid"  # stopped by every configuration, so that /health can look something up
 ALLOWED = "allowed"  # the allow list's name in counts
 _LONGEST_LINE = 4096
-_BREATHE_EVERY = 256  # lines
+_BREATHE_EVERY = 64  # lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,7 @@ class ListCount:
 class Loaded:
     """A configuration that can be used."""
 
-    rules: Rules
-    policy: Policy
+    book: Book
     counts: tuple[ListCount, ...]
     seconds: float
 
@@ -52,7 +51,7 @@ def load(path: Path, breath_s: float = 0.0) -> Loaded:
     for source in settings.lists:
         reader.read(source)
     rules, counts = reader.finish()
-    return Loaded(rules, settings.policy, counts, time.monotonic() - started)
+    return Loaded(Book(rules, settings.policy), counts, time.monotonic() - started)
 
 
 class _Reader:
@@ -78,32 +77,37 @@ class _Reader:
         """Take a list's file."""
         file = self._path.parent / source.file
         builder = self._allow if source.allows else TableBuilder()
-        skipped, first = 0, ""
+        before = self._taken
         try:
             with file.open("rb") as lines:
-                for number, line in enumerate(lines, 1):
-                    if number % _BREATHE_EVERY == 0 and self._breath_s:
-                        time.sleep(self._breath_s)
-                    try:
-                        self._take(line, builder)
-                    except NotUnderstood as error:
-                        first = first or f"{file}:{number}: {error}"
-                        skipped += 1
-                        if source.strict:
-                            raise Misconfigured(first) from None
+                skipped, first = self._lines(file, lines, builder)
         except OSError as error:
             raise Misconfigured(f"{file}: {error.strerror}, named by the list {source.name} of {self._path}") from None
-        self._close(source, builder, skipped, first)
-
-    def _close(self, source: ListSource, builder: TableBuilder, skipped: int, first: str) -> None:
-        table = TableBuilder().build() if source.allows else builder.build()
+        if source.strict and skipped:
+            raise Misconfigured(first)
+        entries = self._taken - before
         if not source.allows:
+            table = builder.build()
             self._tables.append(NamedTable(source.name, table))
-        self._counts.append(ListCount(source.name, table.entries, skipped, first))
+            entries = table.entries
+        self._counts.append(ListCount(source.name, entries, skipped, first))
+
+    def _lines(self, file: Path, lines: Iterable[bytes], builder: TableBuilder) -> tuple[int, str]:
+        """Take a file's lines; gives how many were no entry, and the first of them."""
+        skipped, first = 0, ""
+        for number, line in enumerate(lines, 1):
+            if number % _BREATHE_EVERY == 0 and self._breath_s:
+                time.sleep(self._breath_s)
+            try:
+                self._take(line, builder)
+            except NotUnderstood as error:
+                first = first or f"{file}:{number}: {error}"
+                skipped += 1
+        return skipped, first
 
     def _own(self, settings: Settings) -> None:
         block = TableBuilder()
-        block.add(self._hashed(b"=" + SAMPLE))
+        block.add(self._hashed(Kind.NAME + SAMPLE))
         for texts, builder in ((settings.block, block), (settings.allow, self._allow)):
             self._take_all(texts, builder)
         self._tables.append(NamedTable(OWN, block.build()))
