@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.experiments.measures import Delays, least_rtts, route_ms, shortest_ms
-from testbed.experiments.report import Check, Drops, Host, Link, Load, Path, Placed, Report
+from testbed.experiments.report import Check, Drops, Function, Host, Link, Load, Path, Placed, Report
 from testbed.lab.links import parameters_of
 from testbed.lab.net import Lab
 from testbed.traffic.rtt import Rtt
 
 TITLE = "Four domains: an emergency service behind a firewall"
+VNF_TYPES = ("firewall", "antivirus", "spamfilter", "encryption", "contentfilter", "servant")
 Json = dict[str, Any]
 
 
@@ -32,7 +33,7 @@ class Views:
     @classmethod
     def read(cls, call: Callable[[str, str], Any]) -> Views:
         """Read them; `call` takes a method and a path."""
-        instances = [i for kind in ("firewall", "servant") for i in call("GET", f"/vnf/{kind}/instances")["instances"]]
+        instances = [i for kind in VNF_TYPES for i in call("GET", f"/vnf/{kind}/instances")["instances"]]
         return cls(
             call("GET", "/topology"),
             call("GET", "/paths")["paths"],
@@ -50,6 +51,8 @@ class Seen:
     paths: Mapping[tuple[str, int], int]
     drops: Mapping[tuple[str, str], int]
     knocks: tuple[Mapping[str, int], Mapping[str, int]]
+    functions: tuple[Function, ...] = ()
+    function_checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,8 @@ def report(lab: LabFacts, views: Views, seen: Seen, started: str, steps: tuple[t
         loads=loads,
         drops=drops,
         switch_drops=dict(views.statistics["dropped"]),
-        checks=_checks(links, paths, loads, drops, seen),
+        functions=seen.functions,
+        checks=(*_checks(links, paths, loads, drops, seen), *seen.function_checks),
         steps=steps,
     )
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from testbed.experiments import collect, summary
+from testbed.experiments.inspection import Inspection
 from testbed.experiments.measures import paths_of_connections, refused_by_rule
 from testbed.experiments.page import page
 from testbed.experiments.progress import Progress
@@ -62,7 +63,11 @@ class Demo:
         self._guard()
         closed_ports = self._knock("through the firewall", (TELNET, ADMINISTRATION))
         drops = self._dropped_since(before)
-        return self._collect(pings, loads, paths, drops, (open_ports, closed_ports))
+        inspection = Inspection(self._lab, self._say, lambda name: _metrics(self._lab.instances[name]))
+        inspection.run()
+        knocks = (open_ports, closed_ports)
+        checks = tuple(inspection.checks)
+        return self._collect(collect.Seen(pings, loads, paths, drops, knocks, inspection.functions, checks))
 
     def _start(self) -> None:
         self._say("controller: ryu-manager sdn_app.app")
@@ -160,20 +165,12 @@ class Demo:
         return {key: count - before.get(key, 0) for key, count in self._refused().items()}
 
     # the report -----------------------------------------------------------------------------------------------------
-    def _collect(
-        self,
-        pings: dict[tuple[int, int], Rtt],
-        loads: dict[str, dict[str, Any]],
-        paths: dict[tuple[str, int], int],
-        drops: dict[tuple[str, str], int],
-        knocks: tuple[dict[str, int], dict[str, int]],
-    ) -> Report:
-        answered = sum(load["answered"] for load in loads.values())
+    def _collect(self, seen: collect.Seen) -> Report:
+        answered = sum(load["answered"] for load in seen.loads.values())
         with contextlib.suppress(RuntimeError):  # counters are read from the switches now and then
             self._lab.wait_until(
                 lambda: self._counted() >= 4 * answered, "the switches' counters", within_s=COUNTERS_WITHIN_S
             )
-        seen = collect.Seen(pings, loads, paths, drops, knocks)
         views = collect.Views.read(self._lab.call)
         lab = collect.lab_facts(self._lab, self._clients)
         return collect.report(lab, views, seen, self._started, tuple(self._say.steps))

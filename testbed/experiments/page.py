@@ -63,6 +63,7 @@ Line width: connections that crossed.</p></section>
 {_checks(report)}
 <div class="two">{_servants(report)}{_loads(report)}</div>
 {_paths(report)}
+{_functions(report)}
 <div class="two">{_links(report)}{_drops(report)}</div>
 <div class="two">{_steps(report)}{_environment(report)}</div>
 </main></body></html>
@@ -179,6 +180,21 @@ def _links(report: Report) -> str:
     ]
     heads = ("link", "#RTT configured, ms", "#ping, least", "#median", "#by controller, ms", "#Mbit/s", "")
     return _section("Links", heads, rows, "Tolerance: 10 % or 0.5 ms, whichever is wider.")
+
+
+def _functions(report: Report) -> str:
+    rows = [
+        (
+            f"<code>{escape(each.instance_id)}</code>",
+            escape(each.vnf_type),
+            f"{each.packets}",
+            escape(", ".join(f"{count} {reason}" for reason, count in each.stopped.items())) or "nothing",
+            "in the kernel" if each.mean_us is None else f"{each.mean_us:,.0f}",
+        )
+        for each in report.functions
+    ]
+    note = "Stopped: by rule, signature, list, verdict or reason. A packet's time is its mean in user space; of mail, a message's."
+    return _section("Functions", ("function", "type", "#packets in", "stopped", "#time of each, µs"), rows, note)
 
 
 def _drops(report: Report) -> str:

@@ -118,6 +118,17 @@ class Drops:
 
 
 @dataclass(frozen=True, slots=True)
+class Function:
+    """What one network function saw, and stopped by reason (rule, signature, list, verdict)."""
+
+    instance_id: str
+    vnf_type: str
+    packets: int
+    stopped: dict[str, int]
+    mean_us: float | None  # what a packet (a message of mail) takes in it, where it is not the kernel that looks
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """Something that the experiment had to show, and whether it did."""
 
@@ -141,6 +152,7 @@ class Report:
     loads: tuple[Load, ...]
     drops: tuple[Drops, ...]
     switch_drops: dict[str, int]
+    functions: tuple[Function, ...]
     checks: tuple[Check, ...]
     steps: tuple[tuple[float, str], ...]  # seconds since the start, what began then
 

@@ -18,6 +18,7 @@ def lines(report: Report) -> list[str]:
         f"  and {len(report.paths) - len(report.used)} rendered paths that no connection took",
         *_table("Servants", _servants(report)),
         *_table("Dropped", _drops(report)),
+        *_table("Functions", _functions(report)),
         *_table("Checks", [("check", "seen", "")] + [(c.name, c.detail, _verdict(c.good)) for c in report.checks]),
     ]
 
@@ -60,6 +61,15 @@ def _drops(report: Report) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("where", "rule", "packets")]
     rows += [(drop.instance_id, drop.rule, str(drop.packets)) for drop in report.drops]
     return rows + [("switches", reason, str(count)) for reason, count in report.switch_drops.items()]
+
+
+def _functions(report: Report) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("function", "type", "packets", "stopped", "each takes")]
+    for each in report.functions:
+        stopped = ", ".join(f"{count} {reason}" for reason, count in each.stopped.items()) or "nothing"
+        takes = "in the kernel" if each.mean_us is None else f"{each.mean_us:,.0f} us"
+        rows.append((each.instance_id, each.vnf_type, str(each.packets), stopped, takes))
+    return rows
 
 
 def _table(title: str, rows: Sequence[Sequence[str]]) -> list[str]:

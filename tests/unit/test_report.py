@@ -10,7 +10,7 @@ import pytest
 from testbed.experiments import drawing
 from testbed.experiments.collect import LabFacts, Seen, Views, report
 from testbed.experiments.page import page
-from testbed.experiments.report import Check, Drops, Host, Link, Load, Path, Placed, Report, document
+from testbed.experiments.report import Check, Drops, Function, Host, Link, Load, Path, Placed, Report, document
 from testbed.experiments.summary import lines
 from testbed.traffic.rtt import Rtt
 
@@ -38,6 +38,7 @@ def made_up() -> Report:
         loads=tuple(Load(f"h{d}", d, 200, 200, 81.2, 14.0 + d, 30.0, shares, {}) for d in (2, 3, 4)),
         drops=(Drops("fw-1", "telnet", 9),),
         switch_drops={"spoofed": 0, "blocked": 2},
+        functions=(Function("av1", "antivirus", 12, {"<eicar>": 1}, 41.5),),
         checks=(Check("every connection answered", True, "600 of 600"), Check("turns", False, "a < b & c")),
         steps=((0.1, "network"), (9.5, "controller")),
     )
