@@ -112,10 +112,11 @@ class Session:
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)  # two may not read from one side
         if not done:
             raise Over("client: silent", SILENT)
         for task in done:
-            task.result()
+            task.result()  # Gone, if that was it
         if self._server.buffer:
             raise Over("server: ended the session", (await self._reply()).raw)
         if self._server.ended:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import threading
 import time
+from typing import IO
 
 from vnf.log import log
 
@@ -44,7 +45,7 @@ class Spamd:
         self._children = scans + 1
         self._free = asyncio.Semaphore(scans)
         self._scans = scans
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[str] | None = None
         self._trial_lock = threading.Lock()
         self._tried_s = -TRIED_EVERY_S
         self._reason = "spamd is starting"
@@ -67,12 +68,12 @@ class Spamd:
                 self._process = await asyncio.to_thread(self._start)
             await asyncio.sleep(0.2)
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[str]:
         command = [
             "spamd",
             "--local",
             "--nouser-config",
-            "--syslog=null",
+            "--syslog=stderr",
             f"--socketpath={SOCKET}",
             "--socketmode=0666",
         ]
@@ -80,7 +81,18 @@ class Spamd:
         command += [f"--max-children={children}", f"--min-children={children}", f"--max-spare={children}"]
         command += ["--min-spare=1", "--max-conn-per-child=500"]
         home = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/run/spamd", "LANG": "C", "TMPDIR": "/run/spamd"}
-        return subprocess.Popen(command, user=USER, group=USER, extra_groups=[], env=home, cwd="/run/spamd")
+        process = subprocess.Popen(
+            command,
+            user=USER,
+            group=USER,
+            extra_groups=[],
+            env=home,
+            cwd="/run/spamd",
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        threading.Thread(target=_log_complaints, args=(process.stderr,), name="spamd's log", daemon=True).start()
+        return process
 
     async def score(self, message: bytes, limit_s: float) -> Score:
         """The message's score. Raises ScoringFailed, also when `limit_s` passes, the wait for a free child included."""
@@ -113,6 +125,13 @@ class Spamd:
                 self._reason = _trial()
                 self._tried_s = time.monotonic()
             return self._reason
+
+
+def _log_complaints(lines: IO[str]) -> None:
+    """Of what spamd says, its account of each message is in the filter's own log; the rest is passed on."""
+    for line in lines:
+        if " info: " not in line:
+            log("spamd", said=line.strip())
 
 
 def _trial() -> str:

@@ -1,0 +1,326 @@
+"""The spam filter's image between mail clients (swaks) and a recording server: what arrives, what is refused, what evil reaches."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testbed.lab.dockerd import ensure_docker
+from testbed.lab.images import ensure_image, image_spec
+from tests.lab.test_images import eventually, run
+
+pytestmark = pytest.mark.lab
+
+CLIENT, SERVER = "spam-cli", "spam-srv"
+SERVERS = ("10.7.0.2", "fd07::2")
+MANAGEMENT = "10.254.7.2"
+GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
+HEADER = (
+    "From: Ada <ada@example.org>\r\nTo: bob@example.org\r\nDate: Mon, 02 Jun 2025 10:00:00 +0000\r\n"
+    "Message-ID: <1@example.org>\r\nSubject: minutes of the meeting\r\nMIME-Version: 1.0\r\n"
+    "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+)
+TEXT = "Hello Bob,\r\n\r\n.a line that begins with a dot\r\n..and two\r\n\ttab, trailing blanks   \r\numlaut: ü\r\n\r\nAda\r\n"
+CLEAN = (HEADER + TEXT).encode()
+SPAM = CLEAN + GTUBE.encode() + b"\r\n"
+
+
+class Post:
+    """Client and server with the filter between them; remembers what it made."""
+
+    def __init__(self, configuration: str = "", dies_after: str = "") -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="spam-")
+        self.mail = Path(self.folder.name, "mail")
+        self.mail.mkdir()
+        self.recorder: subprocess.Popen[bytes] | None = None
+        self.container: Any = None
+        for namespace in (CLIENT, SERVER):
+            run("ip", "netns", "add", namespace)
+            run("ip", "-n", namespace, "link", "set", "lo", "up")
+        self.configure(configuration)
+        self.container = self._started()
+        self.serve(dies_after)
+
+    def configure(self, text: str) -> None:
+        Path(self.folder.name, "spamfilter.toml").write_text(text)
+
+    def _started(self) -> Any:
+        docker = ensure_docker()
+        options = image_spec("spamfilter").run_options(
+            {"MGMT_ADDRESS": f"{MANAGEMENT}/24", "CONFIG_FILE": "/config/spamfilter.toml"}
+        )
+        volumes = {self.folder.name: {"bind": "/config", "mode": "ro"}}
+        tag = ensure_image(docker, "spamfilter")
+        container = docker.containers.create(tag, name="spam-filter", hostname="sf1", volumes=volumes, **options)
+        container.start()
+        return container
+
+    def plug(self) -> None:
+        self.cable(CLIENT, "mgmt0", "m0", "10.254.7.1/24")
+        self.cable(CLIENT, "in0", "c0", "10.7.0.1/24", "fd07::1/64")
+        self.cable(SERVER, "out0", "s0", *(f"{SERVERS[0]}/24", f"{SERVERS[1]}/64"))
+
+    def cable(self, namespace: str, port: str, peer: str, *addresses: str) -> None:
+        self.container.reload()
+        pid = str(self.container.attrs["State"]["Pid"])
+        run("ip", "-n", namespace, "link", "add", peer, "type", "veth", "peer", "name", port, "netns", pid)
+        run("ip", "netns", "exec", namespace, "ethtool", "-K", peer, "tx", "off", "rx", "off")
+        for address in addresses:
+            run("ip", "-n", namespace, "addr", "add", address, "dev", peer, *(["nodad"] if ":" in address else []))
+        run("ip", "-n", namespace, "link", "set", peer, "up")
+
+    def serve(self, dies_after: str = "") -> None:
+        command = ["ip", "netns", "exec", SERVER, sys.executable, "-m", "tests.support.smtp_server", str(self.mail)]
+        self.recorder = subprocess.Popen([*command, f"--dies-after={dies_after}"])
+        eventually(lambda: run("ip", "netns", "exec", SERVER, "ss", "-Hltn", "sport = 25"))
+
+    def unserve(self) -> None:
+        if self.recorder is not None:
+            self.recorder.terminate()
+            self.recorder.wait()
+            self.recorder = None
+
+    def ready(self) -> Post:
+        self.plug()
+        eventually(lambda: self.health().get("status") == "ok", 30)
+        return self
+
+    def health(self) -> dict[str, Any]:
+        return dict(json.loads(self.fetch("health") or "{}"))
+
+    def fetch(self, what: str) -> str:
+        address = f"http://{MANAGEMENT}:8000/{what}"
+        return run("ip", "netns", "exec", CLIENT, "curl", "-sS", "-m", "4", address, check=False)
+
+    def metric(self, start: str) -> float:
+        lines = self.fetch("metrics").splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(start))
+
+    def said(self, text: str) -> bool:
+        return text.encode() in self.container.logs()
+
+    def kept(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.mail.glob("*.eml")}
+
+    def fresh(self, work: Callable[[], Any]) -> tuple[Any, list[bytes]]:
+        """What `work` gives, and the messages that arrived meanwhile."""
+        before = self.kept()
+        result = work()
+        return result, [message for name, message in self.kept().items() if name not in before]
+
+    def swaks(self, message: bytes, *options: str, server: str = SERVERS[0]) -> tuple[int, str]:
+        path = Path(self.folder.name, "message")
+        path.write_bytes(message.removesuffix(b"\r\n").replace(b"\r\n", b"\n"))  # swaks makes it CRLF and ends it
+        command = ["swaks", "--from", "ada@example.org", "--to", "bob@example.org", "--data", f"@{path}"]
+        command += ["--server", server, "--timeout", "60", *options]
+        done = subprocess.run(["ip", "netns", "exec", CLIENT, *command], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def talk(self, *parts: bytes, server: str = SERVERS[0], wait_s: float = 30.0) -> bytes:
+        """Send each part when the previous one was answered; what the other side said until it ended, or was silent."""
+        script = (
+            "import socket,sys,ast\n"
+            f"s=socket.create_connection(({server!r},25),10); s.settimeout({wait_s}); said=s.recv(65536)\n"
+            "try:\n"
+            "  for part in ast.literal_eval(sys.stdin.read()):\n"
+            "    s.sendall(part); got=s.recv(65536); said+=got\n"
+            "    if not got: break\n"
+            "except OSError as e: said+=repr(e).encode()\n"
+            "sys.stdout.buffer.write(said)\n"
+        )
+        command = ["ip", "netns", "exec", CLIENT, sys.executable, "-c", script]
+        return subprocess.run(command, input=repr(parts).encode(), capture_output=True, check=False).stdout
+
+    def close(self) -> None:
+        self.unserve()
+        if self.container is not None:
+            print(self.container.logs().decode())  # shown where a test fails
+            self.container.remove(force=True)
+        for namespace in (CLIENT, SERVER):
+            run("ip", "netns", "del", namespace)
+        self.folder.cleanup()
+
+
+@pytest.fixture
+def made() -> Iterator[Callable[..., Post]]:
+    """Makes a Post that is gone after the test."""
+    posts: list[Post] = []
+
+    def make(configuration: str = "", dies_after: str = "") -> Post:
+        posts.append(Post.__new__(Post))
+        posts[-1].__init__(configuration, dies_after)  # type: ignore[misc]
+        return posts[-1]
+
+    yield make
+    for post in posts:
+        post.close()
+
+
+ENVELOPE = (b"EHLO me\r\n", b"MAIL FROM:<a@example.org>\r\n", b"RCPT TO:<b@example.org>\r\n", b"DATA\r\n")
+END = b".\r\n"
+
+
+def wired(message: bytes) -> bytes:
+    """As it is after DATA: dots stuffed."""
+    return (b"\r\n" + message).replace(b"\r\n.", b"\r\n..")[2:]
+
+
+def test_mail_passes_untouched_and_spam_is_refused(made: Callable[..., Post]) -> None:
+    post = made().ready()
+    for server, client in zip(SERVERS, ("10.7.0.1", "fd07::1"), strict=True):
+        (status, said), arrived = post.fresh(lambda server=server: post.swaks(CLEAN, server=server))
+        assert status == 0, said
+        assert arrived == [wired(CLEAN)]
+        assert "STARTTLS" not in said and "CHUNKING" not in said and "XCLIENT" not in said and "PIPELINING" in said
+        assert re.search(rf"kept as \d+ for \S*{client}", said)
+        (status, said), arrived = post.fresh(lambda server=server: post.swaks(SPAM, server=server))
+        assert "550 5.7.1 Message refused: spam score" in said and status == 26 and arrived == []
+    assert post.metric('vnf_spamfilter_messages_total{verdict="rejected"}') == 2
+    assert post.metric("vnf_spamfilter_score_count") == 4
+    assert post.metric("vnf_processing_seconds_count") == 4
+    assert post.metric('vnf_drops_total{reason="spam"}') == 2
+
+
+def test_a_session_goes_on_after_each_message(made: Callable[..., Post]) -> None:
+    post = made().ready()
+    messages = (wired(SPAM) + END, *ENVELOPE[1:], wired(CLEAN) + END, *ENVELOPE[1:], END)
+    said, arrived = post.fresh(lambda: post.talk(*ENVELOPE, *messages, b"QUIT\r\n"))
+    assert b"550 5.7.1" in said and said.count(b"kept as") == 2 and said.endswith(b"221 bye\r\n")
+    assert sorted(arrived) == [b"", wired(CLEAN)]
+    everything = b"".join((*ENVELOPE, *messages, b"QUIT\r\n"))  # in one segment, as nobody may after DATA
+    said, arrived = post.fresh(lambda: post.talk(everything, *[b""] * 40))
+    assert said.count(b"kept as") == 2 and said.count(b"550 5.7.1") == 1 and sorted(arrived) == [b"", wired(CLEAN)]
+    said = post.talk(
+        *ENVELOPE[:2], b"RCPT TO:<nobody@example.org>\r\n", b"DATA\r\n", b"STARTTLS\r\n", b"BDAT 5 LAST\r\nhello"
+    )
+    assert b"550 5.1.1" in said and b"554 5.5.1" in said and said.endswith(b"502 5.5.1 Not offered\r\n" * 2)
+
+
+def test_mail_between_the_thresholds_is_tagged(made: Callable[..., Post]) -> None:
+    post = made("[thresholds]\ntag = -5.0\n").ready()
+    (status, said), arrived = post.fresh(lambda: post.swaks(CLEAN))
+    assert status == 0, said
+    header, _, rest = arrived[0].partition(b"From: Ada")
+    assert b"From: Ada" + rest == wired(CLEAN)
+    lines = header.decode().split("\r\n")
+    assert lines[0] == "X-Spam-Flag: YES" and lines[3].startswith("X-Spam-Status: Yes, score=-0.0 required=-5.0 tests=")
+    post.configure("[thresholds]\ntag = 3\nreject = 2\n")
+    post.container.kill("SIGHUP")
+    eventually(lambda: post.said("spamfilter.toml:2: thresholds.tag is above thresholds.reject"))
+    assert post.fresh(lambda: post.swaks(CLEAN))[1][0].startswith(b"X-Spam-Flag: YES")
+    post.configure("[thresholds]\ntag = -6\nreject = -5\n")
+    post.container.kill("SIGHUP")
+    eventually(lambda: post.metric('vnf_spamfilter_reloads_total{result="loaded"}'))
+    (_, said), arrived = post.fresh(lambda: post.swaks(CLEAN))
+    assert "550 5.7.1" in said and arrived == []
+
+
+def test_large_mail_and_many_connections_at_once(made: Callable[..., Post]) -> None:
+    post = made().ready()
+    large = CLEAN + b"".join(b"%070d\r\n" % number for number in range(150_000))
+    said, arrived = post.fresh(lambda: post.talk(*ENVELOPE, wired(large) + END, b"QUIT\r\n", server=SERVERS[1]))
+    assert b"kept as" in said and arrived == [wired(large)]
+    with concurrent.futures.ThreadPoolExecutor(24) as crowd:
+        started_s = time.monotonic()
+        work = [
+            crowd.submit(post.talk, *ENVELOPE, wired(SPAM if n % 4 == 0 else CLEAN) + END, b"QUIT\r\n")
+            for n in range(48)
+        ]
+        said_to_all, arrived = post.fresh(lambda: [each.result() for each in work])
+        print(f"{48 / (time.monotonic() - started_s):.1f} messages/s")
+    assert sum(b"550 5.7.1" in said for said in said_to_all) == 12
+    assert sum(b"kept as" in said for said in said_to_all) == 36
+    assert arrived.count(wired(CLEAN)) == len(arrived)
+    assert post.health()["active"] == 0
+    assert post.metric('vnf_drops_total{reason="no path known"}') == 0
+
+
+def test_mail_waits_while_spamassassin_is_away(made: Callable[..., Post]) -> None:
+    post = made("[limits]\nscan_s = 3\n").ready()
+    end = "import os,signal,glob\nfor p in glob.glob('/proc/[0-9]*'):\n  if b'spamd' in open(p+'/cmdline','rb').read(): os.kill(int(p[6:]),9)"
+    post.container.exec_run(["python3", "-c", end], user="10002")
+    (_, said), arrived = post.fresh(lambda: post.swaks(CLEAN))
+    assert "451 4.7.1" in said and arrived == []
+    assert "spamd does not score" in post.health().get("reason", "")
+    eventually(lambda: post.health().get("status") == "ok", 20)
+    (_, said), arrived = post.fresh(lambda: post.swaks(CLEAN))
+    assert arrived == [wired(CLEAN)]
+    post.configure("[policy]\nspamd_down = 'open'\n")
+    post.container.kill("SIGHUP")
+    eventually(lambda: post.said("configuration loaded"))
+    post.container.exec_run(["python3", "-c", end], user="10002")
+    assert post.fresh(lambda: post.swaks(SPAM))[1] == [wired(SPAM)]
+    assert post.metric('vnf_spamfilter_messages_total{verdict="unscored"}') == 2
+
+
+def test_servers_that_refuse_are_silent_or_die_look_as_without_a_filter(made: Callable[..., Post]) -> None:
+    post = made(dies_after="DATA").ready()
+    assert post.talk(*ENVELOPE, wired(CLEAN) + END).endswith(
+        b"451 4.4.2 The mail server did not take the message, try again\r\n"
+    )
+    post.unserve()
+    for server in SERVERS:
+        status, said = post.swaks(CLEAN, server=server)
+        assert status == 2 and "Connection refused" in said
+    run("ip", "-n", SERVER, "addr", "del", f"{SERVERS[0]}/24", "dev", "s0")
+    status, said = post.swaks(CLEAN, "--timeout", "2")
+    assert status == 2 and "Connection refused" not in said
+
+
+def test_hostile_clients_neither_pass_nor_stay(made: Callable[..., Post]) -> None:
+    post = made(
+        "[limits]\nmessage_bytes = 100000\ncommand_s = 3\ndata_s = 3\nheader_bytes = 2000\nline_bytes = 5000\n"
+    ).ready()
+    smuggled = CLEAN + b"\n.\nMAIL FROM:<x@example.org>\r\nRCPT TO:<y@example.org>\r\nDATA\r\nsmuggled\r\n"
+    for message, reply in (
+        (smuggled, b"550 5.6.0 Lines must"),
+        (smuggled.replace(b"\n.\n", b"\r\n.\n"), b"550 5.6.0 Lines must"),
+        (smuggled.replace(b"\n.\n", b"\r.\r"), b"550 5.6.0 Lines must"),
+        (b"X-A: " + b"a" * 3000 + b"\r\n\r\ntext\r\n", b"552 5.3.4 The message's header"),
+        (HEADER.encode() + b"a" * 6000 + b"\r\n", b"550 5.6.0 A line"),
+        (HEADER.encode() + b"a\r\n" * 50000, b"552 5.3.4 Message is larger"),
+    ):
+        said, arrived = post.fresh(lambda message=message: post.talk(*ENVELOPE, message + END, b"QUIT\r\n"))
+        assert reply in said and said.endswith(b"221 bye\r\n") and arrived == []
+    assert b"smuggled" not in Path(post.mail, "commands").read_bytes()
+    assert b"500 5.5.6 Line too long" in post.talk(b"EHLO " + b"a" * 10_000_000)
+    assert b"421 4.3.4" in post.talk(*ENVELOPE, b"a" * 10_000_000)
+    assert post.talk(*ENVELOPE, b"no end", b"", b"").endswith(b"421 4.4.2 Nothing came for too long\r\n")
+    assert post.talk(b"RSET\nNOOP\r\n").endswith(b"other control characters\r\n")
+    post.talk(*ENVELOPE, b"hang up", wait_s=0.2)
+    eventually(lambda: post.health().get("active") == 0, 10)
+    memory = post.container.stats(stream=False)["memory_stats"]
+    assert memory["usage"] < 700 << 20
+    assert post.fresh(lambda: post.swaks(CLEAN))[1] == [wired(CLEAN)]
+
+
+def test_what_is_not_mail_stays_in_the_kernel_and_nothing_else_gets_out(made: Callable[..., Post]) -> None:
+    post = made().ready()
+    for server in SERVERS:
+        assert run("ip", "netns", "exec", CLIENT, "ping", "-c", "2", "-i", "0.1", "-s", "4000", server)
+    assert post.metric("vnf_packets_total") == 0
+    assert post.metric("vnf_drops_total") == 0
+
+
+def test_an_end_waits_for_a_message_under_way(made: Callable[..., Post]) -> None:
+    post = made().ready()
+    with concurrent.futures.ThreadPoolExecutor(1) as other:
+        slow = other.submit(post.talk, *ENVELOPE, wired(CLEAN) + END, b"NOOP\r\n")
+        eventually(lambda: post.health().get("active") == 1, 5)
+        post.container.stop(timeout=20)
+        assert b"kept as" in slow.result() and b"421 4.3.2" in slow.result()
+    post.container.reload()
+    assert post.container.attrs["State"]["ExitCode"] == 0
+
+
+def test_bad_configuration_stops_the_start(made: Callable[..., Post]) -> None:
+    post = made("[policy]\n\nspamd_dwon = 'open'\n")
+    assert post.container.wait(timeout=15)["StatusCode"] == 2
+    assert post.said("/config/spamfilter.toml:3: policy.spamd_dwon unknown member; expected one of spamd_down")
