@@ -17,15 +17,13 @@ from vnf.log import log
 from vnf.plumbing import Bridge, Plumber, PlumbingFailed, Port, Wiring, host
 from vnf.signals import Signals
 
-from firewall import kernel
+from firewall import kernel, rest
 from firewall.kernel import KernelRefused
-from firewall.metrics import FirewallCollector
+from firewall.metrics import PORTS, FirewallCollector
 from firewall.rulebook import Rulebook
 from firewall.ruleset import RulesRefused
-from firewall.serving import serve
 from firewall.traffic import LoadMeter, port_statistics
 
-PORTS = ("in0", "out0")
 LOOK_AGAIN_S = 2.0
 SILENCE_S = 15.0
 
@@ -87,7 +85,7 @@ def main() -> int:
     ports = (*(Port(name, data=True) for name in PORTS), Port("mgmt0", addresses))
     plumber = Plumber(Wiring(ports, Bridge("br0", PORTS)))
     firewall = Firewall(book, plumber, collector, capacity_mbps)
-    serve(host(addresses), firewall.health, book)
+    management.serve(host(addresses), firewall.health, lambda request: rest.answer(book, request))
     while True:
         firewall.look()
         plumber.wait(LOOK_AGAIN_S, signals)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from vnf.meters import port_metrics
 
 from firewall import kernel
 from firewall.compiling import DROPS, PASSES, TABLE
@@ -16,7 +17,7 @@ from firewall.ruleset import RuleCount
 from firewall.traffic import port_statistics
 
 REFUSALS = ("drop", "reject")
-DIRECTIONS = {"in0": "to_server", "out0": "to_client"}  # by the port that frames come in by
+PORTS = ("in0", "out0")
 
 
 class FirewallCollector(Collector):
@@ -48,9 +49,10 @@ class FirewallCollector(Collector):
         )
         passes = {name: counters.get((TABLE, name), Count()).packets for name in PASSES}
         yield _family("firewall_passed_packets", "Packets that passed without a rule's word", "reason", passes)
-        yield GaugeMetricFamily("vnf_firewall_connections", "Connections in conntrack", value=kernel.connections())
-        yield _family("firewall_reloads", "Times that the rules file was loaded anew", "result", self.reloads)
+        yield GaugeMetricFamily("vnf_connections", "Connections in conntrack", value=kernel.connections())
+        yield _family("reloads", "Times that the rules file was loaded anew", "result", self.reloads)
         yield _family("errors", "What went wrong", "kind", self.errors)
+        yield from port_metrics(PORTS)
         yield from _port_metrics()
 
 
@@ -90,12 +92,8 @@ def _rule_metrics(rules: list[RuleCount]) -> Iterator[Metric]:
 
 
 def _port_metrics() -> Iterator[Metric]:
-    statistics = port_statistics(DIRECTIONS)
-    for what in ("packets", "bytes"):
-        came = {DIRECTIONS[port]: counts[f"rx_{what}"] for port, counts in statistics.items()}
-        yield _family(what, f"{what} that came in", "direction", came)
     families: dict[str, CounterMetricFamily] = {}
-    for port, counts in statistics.items():
+    for port, counts in port_statistics(PORTS).items():
         for name, value in counts.items():
             family = families.setdefault(
                 name, CounterMetricFamily(f"vnf_port_{name}", f"{name} of a data port", labels=("port",))
