@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from testbed.bench.functions import measure_functions
 from testbed.bench.lab import bench_lab
 from testbed.bench.measures import FULL, MEASURES, NAMES, QUICK, generator, to_json
 from testbed.bench.table import Row, render
@@ -45,6 +46,8 @@ def main() -> int:
             machine = machine_line()
     else:
         machine = machine_line()
+    if "functions" in names:
+        rows += measure_functions(effort.seconds, effort.repeats, effort.requests, say)
     print(machine)
     print(render(rows))
     if options.json:

@@ -9,16 +9,21 @@ import select
 import socket
 import struct
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-ANSWER = b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
+HEAD = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+ANSWER = HEAD % 3 + b"ok\n"
 REQUEST = b"GET / HTTP/1.0\r\n\r\n"
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: end by RST, which leaves no TIME_WAIT behind
 ECHO_PORT, SINK_PORT = 7, 9
 CREDIT_EVERY = 32
+SEGMENTS_OFFSET, TCP_INFO_SIZE = 136, 144  # tcpi_segs_out and tcpi_segs_in in linux/tcp.h's struct tcp_info
+PIECE = bytes(range(256)) * 256
+MAIL = b"From: a@lab.example\r\nSubject: beds\r\n\r\n" + b"Four free beds in the ward.\r\n" * 40 + b".\r\n"
 STUCK_S = 0.05
 REPLY_WITHIN_S = 3.0
 
@@ -67,6 +72,28 @@ def _answer(listener: socket.socket) -> None:
             connection.send(ANSWER)
         except OSError:
             return
+
+
+def files(ports: list[int]) -> None:
+    """HTTP for `download`, a thread a connection: as many bytes as the path says, so that long answers hold up no short ones."""
+    listeners = [socket.create_server(("0.0.0.0", port), backlog=4096) for port in ports]
+    for listener in listeners[1:]:
+        threading.Thread(target=_serve_files, args=(listener,), daemon=True).start()
+    _serve_files(listeners[0])
+
+
+def _serve_files(listener: socket.socket) -> None:
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=_send_file, args=(connection,), daemon=True).start()
+
+
+def _send_file(connection: socket.socket) -> None:
+    with connection, suppress(OSError):
+        size = int(connection.recv(4096).split()[1][1:] or 3)
+        connection.sendall(HEAD % size)
+        while size > 0:
+            size -= connection.send(PIECE[:size])
 
 
 def health(address: str) -> None:
@@ -156,6 +183,45 @@ def packets(address: str, seconds: float, window: int, size: int) -> dict[str, A
     return {"per_s": (base + confirmed) / (time.perf_counter() - first), "lost": lost}
 
 
+def download(address: str, port: int, seconds: float, octets: int) -> dict[str, Any]:
+    """Bodies of `octets` one after another: TCP segments (both ways) and octets a second."""
+    segments = got = 0
+    began = time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        with socket.create_connection((address, port), timeout=REPLY_WITHIN_S) as connection:
+            connection.send(b"GET /%d HTTP/1.0\r\nHost: bench.example\r\n\r\n" % octets)
+            while data := connection.recv(1 << 18):
+                got += len(data)
+            told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_SIZE)
+            segments += sum(struct.unpack_from("II", told, SEGMENTS_OFFSET))
+    took = time.perf_counter() - began
+    return {"per_s": segments / took, "mbps": got * 8e-6 / took}
+
+
+def mail(address: str, port: int, seconds: float) -> dict[str, Any]:
+    """Letters of about a kilobyte over one SMTP session, one after another: letters a second, and the time of each."""
+    waits: list[float] = []
+    with socket.create_connection((address, port), timeout=20) as connection, connection.makefile("rb") as replies:
+        replies.readline()
+
+        def say(line: bytes) -> bytes:
+            connection.sendall(line)
+            while (reply := replies.readline())[3:4] == b"-":
+                pass
+            return reply
+
+        say(b"EHLO client.example\r\n")
+        began = time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            for line in (b"MAIL FROM:<a@lab.example>\r\n", b"RCPT TO:<b@lab.example>\r\n", b"DATA\r\n"):
+                say(line)
+            before = time.perf_counter()
+            if not say(MAIL).startswith(b"250"):
+                raise RuntimeError("a letter was refused")
+            waits.append((time.perf_counter() - before) * 1e3)
+        return {"per_s": len(waits) / (time.perf_counter() - began), "waits_ms": waits}
+
+
 def gap(address: str, seconds: float, interval_ms: float) -> dict[str, Any]:
     """An echo every `interval_ms`; the longest time without an answer, up to the end (ms)."""
     probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -194,9 +260,12 @@ def gap(address: str, seconds: float, interval_ms: float) -> dict[str, Any]:
 
 ROLES: dict[str, Callable[..., Any]] = {
     "servant": servant,
+    "files": files,
     "health": health,
     "connections": connections,
     "packets": packets,
+    "download": download,
+    "mail": mail,
     "gap": gap,
 }
 
