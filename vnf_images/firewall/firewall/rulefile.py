@@ -41,7 +41,7 @@ def parse_file(text: str) -> tuple[Policy, tuple[Rule, ...]]:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise FileRefused(_with_line_first(str(error))) from None
+        raise FileRefused(_with_line_first(str(error), text)) from None
     faults = [
         Fault(f"/{key}", value, f"no such member, but one of {', '.join((*_SETTINGS, 'rules'))}")
         for key, value in table.items()
@@ -85,7 +85,8 @@ def line_of(text: str, member: str) -> int:
     return at
 
 
-def _with_line_first(message: str) -> str:
-    """tomllib says "... (at line 3, column 7)"."""
-    found = re.search(r" \(at line (\d+), column \d+\)$", message)
-    return f"{found[1]}: {message[: found.start()]}" if found else message
+def _with_line_first(message: str, text: str) -> str:
+    """tomllib says "... (at line 3, column 7)", or "... (at end of document)"."""
+    what, _, where = message.rpartition(" (at ")
+    found = re.match(r"line (\d+)", where)
+    return f"{found[1] if found else max(1, len(text.splitlines()))}: {what}"
