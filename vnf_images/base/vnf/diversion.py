@@ -9,6 +9,7 @@ Both tools are tried: kernels differ in whether nftables has `queue`, and in whe
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -93,7 +94,8 @@ def _legacy_tools() -> Iterable[str]:
 
 
 def _run(command: tuple[str, ...], text: str) -> None:
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "XTABLES_LOCKFILE": "/dev/shm/xtables.lock"}  # the root file system is read-only
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
         said = done.stderr.strip().replace("\n", " | ")
         raise DiversionFailed(f"{command[0]}: {said}")

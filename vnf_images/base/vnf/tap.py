@@ -50,10 +50,9 @@ class Tap:
         """`opposite` gives for each data port the one by which frames leave that came into it."""
         self._opposite = opposite
         self._seen: OrderedDict[bytes, LinkHeader] = OrderedDict()
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         _attach(self._socket)
         self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-        self._socket.bind(("", ETH_P_ALL))
         self._socket.setblocking(False)
 
     def link(self, key: bytes) -> LinkHeader | None:
