@@ -216,7 +216,8 @@ class FlowTable:
             other.acknowledge(segment.ack)
         except Refused:
             if self._limits.fail_open:  # packets went past while the queue was full
-                return self._release(flow)
+                self._forget(flow)
+                return RELEASED
             raise
         fin = bool(flags & FIN)
         if not segment.payload and not fin:
@@ -238,7 +239,9 @@ class FlowTable:
         if decision.stop is not None:
             flow.expires_s = now_s + (self._limits.idle_s if self._limits.fail_open else STOPPED_S)
             return self._stop(flow, direction, decision, reached)
-        return self._release(flow) if decision.release else decision
+        if decision.release:
+            self._forget(flow)
+        return decision
 
     def _judge(self, flow: Flow, direction: Direction, fresh: bytes, finished: bool) -> Decision:
         verdict: Verdict = Pass()
@@ -331,10 +334,6 @@ class FlowTable:
         return tuple(
             Injection(link, segment) for link, segment in zip(links, segments, strict=True) if link is not None
         )
-
-    def _release(self, flow: Flow) -> Decision:
-        self._forget(flow)
-        return RELEASED
 
     def _remember(self, flow: Flow) -> None:
         client, client_port, server, server_port = flow.key
