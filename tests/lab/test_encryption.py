@@ -330,7 +330,7 @@ def test_rotation_under_load_loses_nothing(both: Stretch) -> None:
         opened.close()
     assert {end: len(numbers) for end, numbers in arrived.items()} == {CLIENT: count, SERVER: count}
     for name in MANAGEMENT:
-        assert both.metric(name, 'vnf_encryption_reloads_total{result="loaded"}') >= 6
+        assert both.metric(name, 'vnf_reloads_total{result="loaded"}') >= 6
         assert both.metric(name, "vnf_encryption_sending_key") == 1
 
 
@@ -342,7 +342,7 @@ def test_a_failed_reload_keeps_the_keys(both: Stretch) -> None:
     eventually(lambda: b"first:2: the key has 4 digits; expected 64" in both.containers["first"].logs())
     path.write_text(good)
     assert both.health("first")["status"] == "ok" and ping(4, "-c", "2")[0] == 0
-    assert both.metric("first", 'vnf_encryption_reloads_total{result="refused"}') == 1
+    assert both.metric("first", 'vnf_reloads_total{result="refused"}') == 1
 
 
 def test_packets_are_handled_without_privileges_and_keys_are_not_told(both: Stretch) -> None:

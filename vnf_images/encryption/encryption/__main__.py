@@ -87,6 +87,29 @@ def main() -> int:
         settings.stop("keys refused", error=str(error))
     log("keys loaded", send=ring.sending, receive=sorted(ring.keys))
     subprocess.run(("nft", "-f", "-"), input=GUARD, text=True, check=True)
+    control, engine = start_engine(text)
+    ports = (*(Port(name, data=True) for name in PLAIN_SIDES), Port("mgmt0", addresses))
+    plumber = Plumber(Wiring(ports))
+    watch = Watch(plumber, control)
+    while engine.poll() is None:
+        try:
+            watch.look()
+            plumber.wait(LOOK_AGAIN_S, signals)
+            came = signals.taken()
+            if signal.SIGHUP in came:
+                reload(path, control)
+            if signal.SIGTERM in came or signal.SIGINT in came:
+                log("draining")
+                control.shutdown(socket.SHUT_RDWR)
+                return engine.wait()
+        except BrokenPipeError:
+            engine.wait()
+    log("the engine ended", status=engine.returncode)
+    return 1
+
+
+def start_engine(text: str) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """The process that handles packets, and the socket to talk to it; it has heard the keys."""
     control, theirs = messages.pair()
     messages.tell(control, "keys", {"text": text})
     with theirs:
@@ -98,24 +121,7 @@ def main() -> int:
             group=UNPRIVILEGED,
             extra_groups=[],
         )
-    ports = (*(Port(name, data=True) for name in PLAIN_SIDES), Port("mgmt0", addresses))
-    plumber = Plumber(Wiring(ports))
-    watch = Watch(plumber, control)
-    while engine.poll() is None:
-        try:
-            watch.look()
-            plumber.wait(LOOK_AGAIN_S, signals)
-            for number in signals.taken():
-                if number is signal.SIGHUP:
-                    reload(path, control)
-                elif number is not signal.SIGCHLD:
-                    log("draining", signal=number.name)
-                    control.shutdown(socket.SHUT_RDWR)
-                    return engine.wait()
-        except BrokenPipeError:
-            engine.wait()
-    log("the engine ended", status=engine.returncode)
-    return 1
+    return control, engine
 
 
 def read(path: Path) -> tuple[str, KeyRing]:

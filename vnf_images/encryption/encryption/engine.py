@@ -11,6 +11,7 @@ import select
 import socket
 import time
 
+from vnf.load import CpuLoad
 from vnf.log import log
 from vnf.management import Health
 
@@ -31,18 +32,17 @@ SILENCE_S = 15.0
 class Engine:
     """One end of the stretch. `plain` is the port on whose side packets are in clear."""
 
-    def __init__(self, ring: KeyRing, plain: str, capacity_pps: float) -> None:
+    def __init__(self, ring: KeyRing, plain: str) -> None:
         self._ring = ring
         self._plain = plain
         self._cipher, sends, receives = PLAIN_SIDES[plain]
         self._sender = Sender(ring, sends, random.SystemRandom().getrandbits, time.time())
         self._receiver = Receiver(ring, receives, time.time())
         self._tunnel = Tunnel(self._sender, self._receiver)
-        self._capacity_pps = capacity_pps
         self._ports: dict[str, Port] = {}
         self._poll = select.epoll()
-        self._seen = self._seen_at_tick = 0
-        self._load = 0.0
+        self._seen = 0
+        self._load = CpuLoad()
         self._plumbing = "starting"
         self._unsound = selftest.wrong(ring, time.time())
         self._told_s = self._ticked_s = self._tested_s = time.monotonic()
@@ -85,6 +85,7 @@ class Engine:
         if now_s - self._ticked_s >= TICK_S:
             self._tick(now_s)
         if any(event & select.EPOLLERR for _, event in events):
+            self.counts.errors["port"] += 1
             for port in self._ports.values():
                 port.check()
         seen = self._seen
@@ -93,11 +94,9 @@ class Engine:
         return self._seen > seen
 
     def _take(self, name: str, port: Port) -> None:
-        seen, octets = self._seen, 0
         handle = self._outward if name == self._plain else self._inward
         for frame, status in port.received(BATCH):
             self._seen += 1
-            octets += len(frame)
             if status & STATUS_VLAN:
                 self.counts.drops["vlan"] += 1
             elif self._seen % SAMPLED:
@@ -106,8 +105,6 @@ class Engine:
                 began_s = time.perf_counter()
                 handle(frame, status)
                 processing.observe(time.perf_counter() - began_s)
-        self.counts.packets[name] += self._seen - seen
-        self.counts.octets[name] += octets
 
     def _outward(self, frame: bytes, status: int) -> None:
         for sealed in self._tunnel.outward(frame, bool(status & STATUS_UNFINISHED)):
@@ -130,9 +127,8 @@ class Engine:
             self.counts.sent[name] += 1
 
     def _tick(self, now_s: float) -> None:
-        rate_pps = (self._seen - self._seen_at_tick) / (now_s - self._ticked_s)
-        self._load = 0.5 * self._load + 0.5 * min(1.0, rate_pps / self._capacity_pps)
-        self._seen_at_tick, self._ticked_s = self._seen, now_s
+        self._load.read(now_s)
+        self._ticked_s = now_s
         self._tunnel.tick(time.time())
         self.counts.epochs = self._receiver.epochs
         for port in self._ports.values():
@@ -149,4 +145,4 @@ class Engine:
             reasons.append("the watch over the ports stopped")
         if now_s - self._ticked_s > SILENCE_S:
             reasons.append("the engine stopped")
-        return Health(self._load, 0, "; ".join(reason for reason in reasons if reason))
+        return Health(self._load.value, 0, "; ".join(reason for reason in reasons if reason))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from vnf.meters import port_metrics
 
 SAMPLED = 64  # one frame of so many is timed: a clock costs a tenth of what a frame does
 
@@ -21,10 +22,8 @@ processing = Histogram(
 
 @dataclass(slots=True)
 class Counts:
-    """What the engine counted. `packets` and `octets` are of frames received, by port; `drops` by reason."""
+    """What the engine counted: frames `sent` by port, `drops` by reason."""
 
-    packets: Counter[str] = field(default_factory=Counter)
-    octets: Counter[str] = field(default_factory=Counter)
     sent: Counter[str] = field(default_factory=Counter)
     drops: Counter[str] = field(default_factory=Counter)
     answers: int = 0
@@ -38,18 +37,18 @@ class Counts:
 class EncryptionCollector(Collector):
     """Called by prometheus_client at each request of /metrics."""
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: Counts, ports: Sequence[str]) -> None:
         self._counts = counts
+        self._ports = ports
 
     def collect(self) -> Iterator[Metric]:
         """All families."""
         counts = self._counts
-        yield _counters("vnf_packets", "Frames that came in by a data port", "port", counts.packets)
-        yield _counters("vnf_bytes", "Octets of frames that came in by a data port", "port", counts.octets)
+        yield from port_metrics(self._ports)
         yield _counters("vnf_sent_packets", "Frames that left by a data port", "port", counts.sent)
         yield _counters("vnf_drops", "Frames that were dropped", "reason", counts.drops)
         yield _counters("vnf_errors", "What went wrong beside single frames", "kind", counts.errors)
-        yield _counters("vnf_encryption_reloads", "Times that a key file was read again", "result", counts.reloads)
+        yield _counters("vnf_reloads", "Times that a key file was read again", "result", counts.reloads)
         yield CounterMetricFamily("vnf_encryption_answers", "ICMP messages to senders", value=counts.answers)
         yield GaugeMetricFamily("vnf_encryption_sending_key", "Id of the key that encrypts", value=counts.sending_key)
         yield GaugeMetricFamily("vnf_encryption_keys", "Keys that decrypt", value=counts.keys)

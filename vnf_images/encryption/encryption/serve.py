@@ -1,6 +1,6 @@
 """The process that seals and opens, without any privilege: it sees hostile packets, so it can do nothing but handle them.
 
-In: the key file, sockets and news of the plumbing from process 1 (descriptor CONTROL_FD), MGMT_ADDRESS, PLAIN_SIDE, CAPACITY_PPS.
+In: the key file, sockets and news of the plumbing from process 1 (descriptor CONTROL_FD), MGMT_ADDRESS, PLAIN_SIDE.
 Out: frames, /health, /metrics. It opens no file and no interface. Ends with 0 once process 1 says so and the rings are empty.
 """
 
@@ -16,7 +16,7 @@ from vnf import management, settings
 from vnf.log import log
 from vnf.plumbing import host
 
-from encryption.engine import Engine
+from encryption.engine import PLAIN_SIDES, Engine
 from encryption.keys import parse_keys
 from encryption.messages import Message, hear
 from encryption.metrics import EncryptionCollector
@@ -30,12 +30,8 @@ def main() -> int:
     control = socket.socket(fileno=int(os.environ["CONTROL_FD"]))
     first = hear(control)
     assert first is not None and first.kind == "keys"
-    engine = Engine(
-        parse_keys(str(first.facts["text"]), "keys"),
-        os.environ["PLAIN_SIDE"],
-        settings.number("CAPACITY_PPS", 50000, 1, 1e9),
-    )
-    REGISTRY.register(EncryptionCollector(engine.counts))
+    engine = Engine(parse_keys(str(first.facts["text"]), "keys"), os.environ["PLAIN_SIDE"])
+    REGISTRY.register(EncryptionCollector(engine.counts, tuple(PLAIN_SIDES)))
     control.setblocking(False)
     engine.watch(control)
     management.serve(host(settings.addresses("MGMT_ADDRESS")), engine.health)
@@ -46,7 +42,7 @@ def main() -> int:
     until_s = time.monotonic() + DRAIN_S
     while engine.turn(0) and time.monotonic() < until_s:
         pass
-    log("ending", packets=dict(engine.counts.packets), drops=dict(engine.counts.drops))
+    log("ending", sent=dict(engine.counts.sent), drops=dict(engine.counts.drops))
     return 0
 
 

@@ -18,6 +18,7 @@ from encryption.packets import (
     IPV4,
     IPV6,
     TCP,
+    UDP,
     Malformed,
     Transport,
     fragments,
@@ -72,7 +73,7 @@ class Tunnel:
                 return self._in_parts(frame, packet, most)
             if unfinished:
                 packet = with_checksum(packet)
-            if not is_tcp_without_syn(packet):
+            if packet[9 if ethertype == IPV4 else 6] != UDP and not is_tcp_without_syn(packet):
                 packet = self._clamped(packet, transport_of(packet), most)
         except Malformed:
             return self._dropped("malformed")
