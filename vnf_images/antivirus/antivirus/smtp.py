@@ -27,11 +27,13 @@ class Smtp:
         self._office: Office | None = None
         self._mime: Mime | None = None
         self._lines = Lines(LINE_LIMIT)
+        self._chunk_lines = Lines(LINE_LIMIT)
         self._replies = Lines(LINE_LIMIT)
         self._state = self._command
         self._unanswered = 1  # commands, and the greeting as the answer to none
         self._data_at = 0  # which of the replies to come is that to DATA; 0 where none is awaited
         self._left = 0
+        self._last = False  # of the chunks of a message
         self._fresh = True
         self._before = b"\r\n"  # the end of the line before
 
@@ -75,8 +77,9 @@ class Smtp:
             self._left = int(match[1])
             if self._left:
                 self._state = self._counted
-            if match[2] and not self._left:
-                self._mime = None
+            self._last = bool(match[2])
+            if not self._left:
+                self._end_chunk()
         return at
 
     def _new_office(self) -> Office:
@@ -111,9 +114,14 @@ class Smtp:
         assert self._mime is not None
         position = 0
         while position < len(piece):
-            line, position = self._lines.take(piece, position)
+            line, position = self._chunk_lines.take(piece, position)
             if line is not None:
                 self._mime.line(line)
         if not self._left:
-            self._state = self._command
+            self._end_chunk()
         return end
+
+    def _end_chunk(self) -> None:
+        self._state = self._command
+        if self._last:
+            self._mime, self._chunk_lines = None, Lines(LINE_LIMIT)
