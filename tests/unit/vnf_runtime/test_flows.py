@@ -10,12 +10,13 @@ from testbed.lab import images
 
 sys.path.append(str(images.IMAGES_FOLDER / "base"))
 
-from vnf.flows import HALF_OPEN_LIMIT, Decision, FlowTable, Limits, LinkHeader
+from vnf.decision import Decision, Limits, LinkHeader, Route
+from vnf.flows import HALF_OPEN_LIMIT, FlowTable
 from vnf.packet import ACK, FIN, RST, SYN, URG, Segment
 from vnf.stream import PASS, RELEASE, Connection, Direction, Inspector, Stop, Verdict
 
 CLIENT, SERVER = b"\x0a\0\0\1", b"\x0a\0\0\2"
-UP, DOWN = LinkHeader("out0", b"up"), LinkHeader("in0", b"down")
+UP, DOWN = LinkHeader("out0", b"\x0a\x5f-up-client"), LinkHeader("in0", b"\x0a\x5fdownserver")
 ISN, SERVER_ISN = 1000, 0xFFFFFFFE
 
 
@@ -53,15 +54,16 @@ class Talk:
         self.table = FlowTable(self.recorder, limits or Limits())
         self.port = port
         self.now_s = 0.0
+        self.tag = UP.addresses[2:6]
 
     def up(self, flags: int, seq: int, ack: int = 0, payload: bytes = b"") -> Decision:
-        link = UP if flags & SYN else None
-        return self.table.handle(Segment(CLIENT, self.port, SERVER, 80, seq, ack, flags, payload), link, self.now_s)
+        route = Route(self.tag, UP if flags & SYN else None)
+        return self.table.handle(Segment(CLIENT, self.port, SERVER, 80, seq, ack, flags, payload), route, self.now_s)
 
     def down(self, flags: int, seq: int, ack: int = 0, payload: bytes = b"") -> Decision:
-        link = DOWN if flags & SYN else None
+        route = Route(DOWN.addresses[2:6], DOWN if flags & SYN else None)
         segment = Segment(SERVER, 80, CLIENT, self.port, seq & 0xFFFFFFFF, ack, flags, payload)
-        return self.table.handle(segment, link, self.now_s)
+        return self.table.handle(segment, route, self.now_s)
 
     def shake(self) -> None:
         assert not self.up(SYN, ISN).drop
@@ -113,7 +115,7 @@ def test_a_stop_resets_both_sides_and_nothing_passes_any_more(talk: Talk) -> Non
 def test_a_reply_reaches_the_client_in_order_and_is_repeated(talk: Talk) -> None:
     talk.recorder.reply = b"r" * 3000
     decision = talk.up(ACK, ISN + 1, SERVER_ISN + 1, b"evil")
-    pieces = [injection.segment for injection in decision.injections if injection.link is DOWN]
+    pieces = [injection.segment for injection in decision.injections if injection.link == DOWN]
     assert b"".join(piece.payload for piece in pieces) == talk.recorder.reply
     at = SERVER_ISN + 1
     for piece in pieces:
@@ -123,6 +125,12 @@ def test_a_reply_reaches_the_client_in_order_and_is_repeated(talk: Talk) -> None
     assert len(talk.up(ACK, ISN + 1, SERVER_ISN + 1, b"evil").injections) == len(pieces)
     reset = talk.up(ACK | FIN, ISN + 5, (at + 1) & 0xFFFFFFFF).injections[0].segment
     assert reset.flags & RST and reset.seq == (at + 1) & 0xFFFFFFFF
+
+
+def test_a_connection_that_was_moved_is_ended_on_its_present_path(talk: Talk) -> None:
+    talk.tag = b"MOVE"
+    to_server, to_client = talk.up(ACK, ISN + 1, SERVER_ISN + 1, b"evil").injections
+    assert to_server.link == LinkHeader("out0", b"\x0a\x5fMOVEclient") and to_client.link == DOWN
 
 
 def test_a_release_is_for_the_kernel_to_carry(talk: Talk) -> None:
@@ -216,6 +224,6 @@ def test_half_open_connections_are_bounded() -> None:
     talk = Talk()
     syn = Segment(CLIENT, 1, SERVER, 80, ISN, 0, SYN, b"")
     for index in range(HALF_OPEN_LIMIT + 10):
-        talk.table.handle(syn._replace(source=index.to_bytes(4, "big")), UP, 0)
+        talk.table.handle(syn._replace(source=index.to_bytes(4, "big")), Route(bytes(4), UP), 0)
     answer = Segment(SERVER, 80, bytes(4), 1, 5, ISN + 1, SYN | ACK, b"")
-    assert talk.table.handle(answer, DOWN, 0).drop == "syn-ack-unasked"  # the oldest was forgotten
+    assert talk.table.handle(answer, Route(bytes(4), DOWN), 0).drop == "syn-ack-unasked"  # the oldest was forgotten

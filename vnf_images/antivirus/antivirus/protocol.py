@@ -19,21 +19,26 @@ _HELLOS = (b"EHLO", b"HELO")
 
 
 class Conversation:
-    """Invariant: `_speaks` is None until the protocol is known; until then nothing but the client's first line is kept."""
+    """Invariant: `_speaks` is None until the protocol is known; until then `_first` holds each side's bytes, up to a line."""
 
     def __init__(self, office: Callable[[], Office]) -> None:
         self._office = office
-        self._first = b""
+        self._first = dict.fromkeys(Direction, b"")
         self._speaks: Http | Smtp | Unknown | None = None
 
     def feed(self, direction: Direction, data: bytes) -> None:
         """The next bytes. Raises Blocked."""
-        if self._speaks is None:
-            self._recognise(direction, data)
-            if self._speaks is None:
-                return
-            if direction is Direction.TO_SERVER:
-                data, self._first = self._first, b""
+        if self._speaks is not None:
+            self._pass_on(direction, data)
+            return
+        self._first[direction] += data
+        self._speaks = self._recognised()
+        if self._speaks is not None:
+            for side in Direction:
+                if first := self._first.pop(side):
+                    self._pass_on(side, first)
+
+    def _pass_on(self, direction: Direction, data: bytes) -> None:
         if isinstance(self._speaks, Http) and self._speaks.tunnel:
             self._speaks = Unknown(self._office)
         match self._speaks:
@@ -44,25 +49,19 @@ class Conversation:
             case Unknown() as unknown:
                 unknown.feed(direction, data)
 
-    def _recognise(self, direction: Direction, data: bytes) -> None:
-        if direction is Direction.TO_CLIENT:
-            self._speaks = Smtp(self._office) if data.startswith(_GREETING) else Unknown(self._office)
-            self._early()
-            return
-        self._first += data
-        line, end, _ = self._first.lstrip(b"\r\n").partition(b"\n")
+    def _recognised(self) -> Http | Smtp | Unknown | None:
+        """By the client's first line, or by the server's first bytes where it speaks first."""
+        asked, said = self._first[Direction.TO_SERVER], self._first[Direction.TO_CLIENT]
+        if said:
+            if len(said) < len(_GREETING) and _GREETING.startswith(said):
+                return None
+            return Smtp(self._office) if said.startswith(_GREETING) else Unknown(self._office)
+        line, end, _ = asked.lstrip(b"\r\n").partition(b"\n")
         if REQUEST.fullmatch(line + end):
-            self._speaks = Http(self._office)
-        elif end and line[:4].upper() in _HELLOS:
-            self._speaks = Smtp(self._office)
-        elif end or len(self._first) > FIRST_LINE_LIMIT:
-            self._speaks = Unknown(self._office)
-
-    def _early(self) -> None:
-        """What the client said of a line before the server spoke."""
-        data, self._first = self._first, b""
-        if data and self._speaks is not None:
-            self.feed(Direction.TO_SERVER, data)
+            return Http(self._office)
+        if end and line[:4].upper() in _HELLOS:
+            return Smtp(self._office)
+        return Unknown(self._office) if end or len(asked) > FIRST_LINE_LIMIT else None
 
 
 class Unknown:

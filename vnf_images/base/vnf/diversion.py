@@ -21,7 +21,7 @@ _RELEASED = 1  # of a connection
 _LEGACY = """*mangle
 :POSTROUTING ACCEPT
 -A POSTROUTING -m mark --mark {release} -j CONNMARK --set-mark {released}
--A POSTROUTING -m mark --mark {inspect} -j CONNMARK --set-mark 0
+-A POSTROUTING -p tcp --tcp-flags SYN SYN -m mark --mark {inspect} -j CONNMARK --set-mark 0
 COMMIT
 *filter
 :FORWARD ACCEPT
@@ -34,7 +34,7 @@ _NFT = """table inet divert {{
   chain postrouting {{
     type filter hook postrouting priority mangle;
     meta mark {release} ct mark set {released}
-    meta mark {inspect} ct mark set 0
+    tcp flags & syn == syn meta mark {inspect} ct mark set 0
   }}
   chain forward {{
     type filter hook forward priority filter;
@@ -47,7 +47,14 @@ _NFT = """table inet divert {{
   }}
 }}
 """
-_GUARD = """table bridge guard {
+# The last four bytes of the destination MAC go to the queue as the packet's mark, until its verdict sets another.
+_GUARD = """table bridge tag {
+  chain prerouting {
+    type filter hook prerouting priority -300;
+    meta mark set @ll,16,32
+  }
+}
+table bridge guard {
   chain input { type filter hook input priority filter; policy drop; }
   chain output { type filter hook output priority filter; policy drop; }
 }

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import NamedTuple
 
+from vnf.decision import PASSED, RELEASED, Decision, Injection, Limits, LinkHeader, Route
 from vnf.packet import ACK, FIN, PSH, RST, SYN, URG, Segment
 from vnf.reassembly import Half, Refused
 from vnf.stream import REPLY_LIMIT, Connection, Direction, Inspector, Pass, Release, Stop, StreamFunction, Verdict
@@ -23,45 +23,6 @@ REPLY_PIECE = 1200  # payload of one segment of a reply: fits every path
 _BARE = SYN | ACK | RST | FIN
 
 
-class LinkHeader(NamedTuple):
-    """How frames of one direction are addressed, and the port they leave by."""
-
-    port: str
-    addresses: bytes  # destination and source MAC
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What all connections together may take, and what to do with those whose beginning was not seen."""
-
-    connections: int = 16384
-    held_bytes: int = 64 << 20
-    idle_s: float = 900.0
-    fail_open: bool = False
-    ports: frozenset[int] = frozenset()  # of servers: tells the direction of a connection seen in mid-stream
-
-
-class Injection(NamedTuple):
-    """A segment to send, and how."""
-
-    link: LinkHeader
-    segment: Segment
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What becomes of a packet. `drop` is the reason why it is dropped, "" where it passes."""
-
-    drop: str = ""
-    release: bool = False  # the kernel carries the rest of the connection
-    injections: tuple[Injection, ...] = ()
-    stop: Stop | None = None  # the verdict, when it was given just now
-    connection: Connection | None = None  # with `stop`
-    error: Exception | None = None  # what an inspector raised
-
-
-PASSED = Decision()
-RELEASED = Decision(release=True)
 Key = tuple[bytes, int, bytes, int]
 
 
@@ -104,15 +65,18 @@ class FlowTable:
     def __len__(self) -> int:
         return len(self._flows) // 2
 
-    def handle(self, segment: Segment, link: LinkHeader | None, now_s: float) -> Decision:
-        """Decide on a segment; `link` is known for segments of a handshake only."""
+    def handle(self, segment: Segment, route: Route, now_s: float) -> Decision:
+        """Decide on a segment."""
         try:
             if segment.flags & SYN:
-                return self._handshake(segment, link, now_s)
+                return self._handshake(segment, route.link, now_s)
             entry = self._flows.get(segment[:4])
             if entry is None:
                 return self._mid_stream(segment, now_s)
             flow, direction = entry
+            link = flow.links[direction]
+            if link is not None and link.addresses[2:6] != route.tag:
+                flow.links[direction] = link.tagged(route.tag)
             if flow.stopped:
                 return self._ended(flow, direction, segment)
             return self._established(flow, direction, segment, now_s)

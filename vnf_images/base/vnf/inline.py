@@ -20,8 +20,9 @@ import tomllib
 from prometheus_client import REGISTRY
 
 from vnf import management, settings
+from vnf.decision import Decision, Limits, Route
 from vnf.diversion import MARK_INSPECT, MARK_RELEASE, QUEUE, DiversionFailed, divert
-from vnf.flows import Decision, FlowTable, Limits
+from vnf.flows import FlowTable
 from vnf.load import CpuLoad
 from vnf.log import log
 from vnf.meters import Meters
@@ -103,7 +104,7 @@ class Engine:
             return
         handshake = segment.flags & SYN
         link = self._tap.link(handshake_key(packet.payload)) if handshake else None
-        decision = self.flows.handle(segment, link, now_s)
+        decision = self.flows.handle(segment, Route(packet.tag, link), now_s)
         if decision.drop:
             meters.drops[decision.drop] += 1
             queue.verdict(packet, DROP, 0)

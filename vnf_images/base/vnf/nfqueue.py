@@ -18,7 +18,7 @@ _SUBSYSTEM = 3 << 8
 _PACKET, _VERDICT, _CONFIG = _SUBSYSTEM, _SUBSYSTEM | 1, _SUBSYSTEM | 2
 _ERROR = 2  # NLMSG_ERROR
 _REQUEST, _WANT_ACK = 1, 4
-_A_HEADER, _A_VERDICT, _A_MARK, _A_PHYSINDEV, _A_PAYLOAD, _A_CAP_LEN, _A_SKB_INFO = 1, 2, 3, 7, 10, 13, 14
+_A_HEADER, _A_VERDICT, _A_MARK, _A_PAYLOAD, _A_CAP_LEN, _A_SKB_INFO = 1, 2, 3, 10, 13, 14
 _C_COMMAND, _C_PARAMS, _C_MAXLEN, _C_MASK, _C_FLAGS = 1, 2, 3, 4, 5
 _BIND = 1
 _COPY_PACKET = 2
@@ -32,6 +32,7 @@ _HEAD = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _VERDICT_MESSAGE = struct.Struct("=IHHII BBH HH4s4s HH4s")
 _WORD = struct.Struct("!I")
+_NATIVE_WORD = struct.Struct("=I")
 
 
 class QueueFailed(RuntimeError):
@@ -42,7 +43,7 @@ class Queued(NamedTuple):
     """A packet that waits for its verdict; `payload` starts with the IP header."""
 
     id: bytes
-    port_index: int  # of the bridge's port it came in by, 0 where it was not bridged
+    tag: bytes  # the last four bytes of the destination MAC address, where a rule made them the packet's mark
     payload: bytes
     checksum_valid_later: bool
     truncated: bool
@@ -132,7 +133,7 @@ def _parse(buffer: bytearray, size: int) -> Queued | None:
     """The packet of one message; None for any other message."""
     if size < 20 or _HEAD.unpack_from(buffer)[1] != _PACKET:
         return None
-    id_, index, payload, later, truncated = b"", 0, b"", False, False
+    id_, tag, payload, later, truncated = b"", bytes(4), b"", False, False
     at = 20
     while at + 4 <= size:
         length, kind = _ATTRIBUTE.unpack_from(buffer, at)
@@ -143,11 +144,11 @@ def _parse(buffer: bytearray, size: int) -> Queued | None:
             payload = bytes(buffer[at + 4 : at + length])
         elif kind == _A_HEADER:
             id_ = bytes(buffer[at + 4 : at + 8])
-        elif kind == _A_PHYSINDEV:
-            (index,) = _WORD.unpack_from(buffer, at + 4)
+        elif kind == _A_MARK:
+            tag = _NATIVE_WORD.pack(*_WORD.unpack_from(buffer, at + 4))
         elif kind == _A_SKB_INFO:
             later = bool(_WORD.unpack_from(buffer, at + 4)[0] & _CHECKSUM_LATER)
         elif kind == _A_CAP_LEN:
             truncated = True
         at += (length + 3) & ~3
-    return Queued(id_, index, payload, later, truncated) if id_ else None
+    return Queued(id_, tag, payload, later, truncated) if id_ else None

@@ -12,7 +12,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from vnf.flows import Injection, LinkHeader
+from vnf.decision import Injection, LinkHeader
 from vnf.packet import build
 
 ETH_P_ALL = 3
