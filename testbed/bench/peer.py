@@ -74,23 +74,17 @@ def _answer(listener: socket.socket) -> None:
             return
 
 
-def files(ports: list[int]) -> None:
-    """HTTP for `download`, a thread a connection: as many bytes as the path says, so that long answers hold up no short ones."""
-    listeners = [socket.create_server(("0.0.0.0", port), backlog=4096) for port in ports]
-    for listener in listeners[1:]:
-        threading.Thread(target=_serve_files, args=(listener,), daemon=True).start()
-    _serve_files(listeners[0])
-
-
-def _serve_files(listener: socket.socket) -> None:
-    while True:
-        connection, _ = listener.accept()
-        threading.Thread(target=_send_file, args=(connection,), daemon=True).start()
+def files(port: int) -> None:
+    """HTTP for `download`, a thread a connection: as many bytes as the path says."""
+    with socket.create_server(("0.0.0.0", port)) as listener:
+        while True:
+            connection, _ = listener.accept()
+            threading.Thread(target=_send_file, args=(connection,), daemon=True).start()
 
 
 def _send_file(connection: socket.socket) -> None:
     with connection, suppress(OSError):
-        size = int(connection.recv(4096).split()[1][1:] or 3)
+        size = int(connection.recv(4096).split()[1][1:])
         connection.sendall(HEAD % size)
         while size > 0:
             size -= connection.send(PIECE[:size])

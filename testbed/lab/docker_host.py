@@ -21,7 +21,7 @@ from testbed.lab.links import checksums_off
 from testbed.lab.record import LabRecord, run
 
 LABEL = "sfc-lab"
-START_WITHIN_S = 10.0
+START_WITHIN_S = 30.0
 WATCH_S = 0.2
 
 

@@ -18,7 +18,9 @@ OVS_RUN = Path("/var/run/openvswitch")
 OVS_UNIT = "openvswitch-switch.service"
 ANSWER_WITHIN_S = 15.0
 # What functions need of the kernel. A container cannot load modules; where they are built in, or cannot be had, nothing happens.
-NETFILTER = "nfnetlink_queue xt_NFQUEUE xt_physdev xt_connmark iptable_filter iptable_mangle ip6table_filter ip6table_mangle"
+NETFILTER = (
+    "nfnetlink_queue xt_NFQUEUE xt_physdev xt_connmark iptable_filter iptable_mangle ip6table_filter ip6table_mangle"
+)
 MODULES = ("br_netfilter", *NETFILTER.split(), "tun")
 
 

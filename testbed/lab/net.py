@@ -36,6 +36,9 @@ SERVICE_ADDRESS = "10.0.0.100"
 REST = "http://127.0.0.1:8080"
 ROOT = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 20.0
+PATIENCE = float(
+    os.environ.get("SFC_LAB_PATIENCE", "1")
+)  # how many times longer to wait, on a machine as slow as an emulated one
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +359,7 @@ class Lab:
 
     def wait_until(self, true: Callable[[], bool], what: str, within_s: float = READY_WITHIN_S) -> float:
         """Wait for something; gives the seconds it took. RuntimeError where it does not happen in time."""
+        within_s *= PATIENCE
         began = time.monotonic()
         while True:
             try:
