@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 
@@ -29,6 +30,7 @@ from tests.support.frames import ACK, SYN, fragment, frame, mac, tcp
 
 pytestmark = pytest.mark.lab
 
+UDP_SEGMENT = 103  # of linux/udp.h: the kernel cuts what is sent into packets
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 
 
@@ -149,3 +151,15 @@ def test_a_flood_of_new_connections_harms_none_that_is_there(wire: Wire) -> None
     held, refused = wire.metric("vnf_connections"), wire.metric('vnf_drops_total{reason="too-many-new"}')
     assert refused > 0 and 40_000 <= held + refused <= 40_010
     assert wire.bench.ok(MANAGEMENT)
+
+
+def test_a_stream_that_nobody_answers_is_one_connection(wire: Wire) -> None:
+    wire.start()
+    wire.plug()
+    with made(CLIENT, 4, DATAGRAM) as sender, made(SERVER, 4, DATAGRAM) as silent:
+        silent.bind((THERE[4], 9))
+        sender.setsockopt(socket.SOL_UDP, UDP_SEGMENT, 10)
+        for _ in range(600):
+            sender.sendto(bytes(10 * 50), (THERE[4], 9))
+    assert wire.metric('vnf_firewall_rule_packets_total{chain="forward",rule="default",verdict="accept"}') == 30_000
+    assert wire.metric("vnf_connections") == 1 and wire.metric("vnf_firewall_dropped_packets_total") == 0

@@ -1,9 +1,9 @@
 """What nftables is told. In: policy, rules, the generation. Out: the text of one transaction. Pure.
 
 Each connection is judged once, by its own two ends and not by a packet's, in the chain `straight`; the verdict is kept in its
-conntrack mark together with the generation of the rules. Packets of a connection of this generation pass at the second rule.
-When rules change, the generation does, and every connection is judged anew at its next packet: a denial ends
-connections that run, and none that stays allowed loses a packet.
+conntrack mark together with the generation of the rules. Packets of a connection of this generation pass at the second rule, also
+while nobody answered it. When rules change, the generation does, and every connection is judged anew at its next
+packet: a denial ends connections that run, and none that stays allowed loses a packet.
 
 A TCP connection whose start was not seen is taken to be one that `in0`'s side opened. Where its first packet here comes from `out0`,
 conntrack holds it the wrong way round: such connections are judged `mirrored`.
@@ -25,7 +25,7 @@ MIRRORED, GENERATION, POSITION = 0x80000000, 0x7FFFF000, 0x00000FFF
 GENERATION_SHIFT = 12
 MOST_RULES = 1000
 MOST_NEW_CPS = (
-    10_000  # with the images's time-outs of unanswered connections they stay below conntrack's default maximum
+    10_000  # with the image's time-outs of unanswered connections they stay below conntrack's default maximum
 )
 RULE_COUNTER = "rule-"
 DEFAULT_COUNTER = "default"
@@ -33,6 +33,8 @@ DROPS = ("invalid", "mid-stream", "too-many-new")  # counters of what is dropped
 PASSES = ("untracked", "related", "taken-up")
 FROM_OUT0 = 1  # a packet's mark: it came in by out0
 
+# Loaded once: which port a packet came in by, no frame that is not IP or ARP, nothing for or from the own stack on
+# the data ports, and conntrack for the data ports alone.
 GUARD = f"""
 add table bridge guard
 delete table bridge guard
@@ -49,6 +51,12 @@ table bridge guard {{
 	}}
 	chain input {{ type filter hook input priority filter; policy drop; }}
 	chain output {{ type filter hook output priority filter; policy drop; }}
+}}
+add table inet management
+delete table inet management
+table inet management {{
+	chain came {{ type filter hook prerouting priority raw; iifname "mgmt0" notrack; }}
+	chain goes {{ type filter hook output priority raw; oifname "mgmt0" notrack; }}
 }}
 """
 
@@ -86,14 +94,13 @@ def _chain(name: str, rules: Sequence[str]) -> list[str]:
 def _entrance(policy: Policy, rules: Sequence[Rule], stamp: int) -> list[str]:
     counters = [DEFAULT_COUNTER, *(RULE_COUNTER + rule.id for rule in rules)]
     passed = ", ".join(f'{position} : "{name}"' for position, name in enumerate(counters))
-    unseen_start = "ct state new tcp flags & (fin | syn | rst | ack) != syn counter name"
+    unseen_start = "ct mark 0 ct state new tcp flags & (fin | syn | rst | ack) != syn counter name"
     return [
         'ct state invalid counter name "invalid" drop',
-        f"ct state established ct mark & {GENERATION:#010x} == {stamp:#010x} "
-        f"counter name ct mark & {POSITION:#x} map {{ {passed} }} accept",
+        f"ct mark & {GENERATION:#010x} == {stamp:#010x} counter name ct mark & {POSITION:#x} map {{ {passed} }} accept",
         'ct state related counter name "related" accept',
         'ct state untracked counter name "untracked" accept',
-        f"ct state new limit rate over {MOST_NEW_CPS}/second burst {MOST_NEW_CPS} packets "
+        f"ct mark 0 ct state new limit rate over {MOST_NEW_CPS}/second burst {MOST_NEW_CPS} packets "
         'counter name "too-many-new" drop',
         f'{unseen_start} "mid-stream" drop'
         if policy.mid_stream == "strict"
