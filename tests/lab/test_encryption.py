@@ -89,6 +89,8 @@ class Stretch:
         for namespace in (CLIENT, MIDDLE, SERVER):
             run("ip", "netns", "add", namespace)
             run("ip", "-n", namespace, "link", "set", "lo", "up")
+        for part in ("all", "default"):  # the middle says nothing of its own
+            run("ip", "netns", "exec", MIDDLE, "sysctl", "-qw", f"net.ipv6.conf.{part}.disable_ipv6=1")
         run("ip", "-n", MIDDLE, "link", "add", "hub", "type", "bridge", "mcast_snooping", "0")
         run("ip", "-n", MIDDLE, "link", "set", "hub", "addrgenmode", "none", "up")
         for name in MANAGEMENT:
