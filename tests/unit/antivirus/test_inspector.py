@@ -19,7 +19,7 @@ from testbed.lab import images
 for part in ("base", "antivirus"):
     sys.path.append(str(images.IMAGES_FOLDER / part))
 
-from antivirus.content import Office, Policy  # noqa: E402  (found by the path above)
+from antivirus.content import DECODERS_LIMIT, Desk, Office, Policy  # noqa: E402  (found by the path above)
 from antivirus.inspector import StreamInspector  # noqa: E402
 from vnf.stream import Direction, Stop, Verdict  # noqa: E402
 
@@ -28,6 +28,7 @@ STRICT = Policy(frozenset({"encrypted", "unreadable", "excessive"}), 5, 200, 8 <
 LENIENT = Policy(frozenset(), 5, 200, 8 << 20)
 UP, DOWN = Direction.TO_SERVER, Direction.TO_CLIENT
 passed: Counter[str] = Counter()
+desk = Desk()
 
 
 def inspector(policy: Policy = STRICT) -> StreamInspector:
@@ -37,7 +38,7 @@ def inspector(policy: Policy = STRICT) -> StreamInspector:
     def declined(reason: str) -> None:
         passed[reason] += 1
 
-    return StreamInspector(match, lambda: Office(match, policy, declined), lambda name: None)
+    return StreamInspector(match, lambda: Office(match, policy, declined, desk), lambda name: None)
 
 
 def say(talk: list[tuple[Direction, bytes]], size: int = 1 << 20, policy: Policy = STRICT) -> tuple[Verdict, int]:
@@ -259,3 +260,31 @@ def test_garbage_raises_nothing(talk: list[tuple[Direction, bytes]]) -> None:
             for direction, data in [*start, *talk]:
                 if data and isinstance(judge.data(direction, data), Stop):
                     break
+
+
+def test_decoders_are_bounded_however_an_archive_is_nested() -> None:
+    header = b"PK\x03\x04" + bytes(22) + b"\1\0\0\0x"
+    archive = (header + b"\x00\xff\xff\x00\x00") * 100  # each holds all that follow, as deflated and not compressed
+    for policy in (STRICT, LENIENT):
+        judge = inspector(policy)
+        judge.data(UP, GET)
+        verdict = judge.data(DOWN, counted(archive))
+        assert isinstance(verdict, Stop) is (policy is STRICT)
+        assert desk.decoders <= DECODERS_LIMIT
+    del judge, verdict
+    assert desk.decoders == 0
+
+
+def test_no_decoder_outlives_its_connection() -> None:
+    packed = gzip.compress(bytes(range(256)))
+    message = base64.encodebytes(packed[:60]).replace(b"\n", b"\r\n")
+    for talk in (
+        [(UP, GET), (DOWN, chunked(packed)[:-40])],
+        [*session(b"")[:5], (UP, mail(message, b"base64")[:-14])],
+    ):
+        judge = inspector()
+        for direction, data in talk:
+            judge.data(direction, data)
+        assert desk.decoders > 0
+        del judge
+        assert desk.decoders == 0

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from vnf import inline, management
 from vnf.stream import Connection, Inspector
 
-from antivirus.content import Office, Policy
+from antivirus.content import Desk, Office, Policy
 from antivirus.inspector import StreamInspector
 from antivirus.rest import SignatureRoutes
 from antivirus.settings import read_policy
@@ -31,6 +31,7 @@ class Antivirus(Collector):
         self._signatures = signatures
         self._config = config
         self._policy: Policy | None = None
+        self._desk = Desk()
         self._declined: Counter[str] = Counter()
         self.routes: management.Routes = SignatureRoutes(signatures)
 
@@ -65,7 +66,7 @@ class Antivirus(Collector):
 
     def _office(self) -> Office:
         assert self._policy is not None
-        return Office(self._signatures.match, self._policy, self._passed)
+        return Office(self._signatures.match, self._policy, self._passed, self._desk)
 
     def _passed(self, reason: str) -> None:
         self._declined[reason] += 1

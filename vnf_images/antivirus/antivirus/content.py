@@ -10,11 +10,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 OVERLAP = 4096  # a signature that is longer than this is found only where it comes in one piece
 PIECE = 65536
 RATIO_FROM = 1 << 20
 MEMBERS_LIMIT = 16  # zip members that are read at the same time: one in an honest archive
+DECODERS_LIMIT = 64  # of one object, nested ones included
+DECODERS_IN_ALL = 2048  # each takes up to 50 KiB
 _LOCAL_HEADER = b"PK\x03\x04"
 _LOCAL_HEADER_REST = 26
 _ZIP_METHODS = frozenset((*range(11), 12, 14, *range(16, 21), *range(93, 100)))
@@ -41,12 +44,21 @@ class Policy:
 
 
 @dataclass(slots=True)
+class Desk:
+    """How many decoders are at work for all objects together."""
+
+    decoders: int = 0
+
+
+@dataclass(slots=True)
 class Office:
     """What the decoders of one object share. `declined` counts what was passed unseen."""
 
     match: Callable[[bytes], str]
     policy: Policy
     declined: Callable[[str], None]
+    desk: Desk
+    decoders: int = 0
     received: int = 0
     unpacked: int = 0
     gave_up: bool = field(default=False)
@@ -64,6 +76,12 @@ class Office:
         if self.unpacked > limit and not self.gave_up:
             self.gave_up = True
             self.decline("excessive", f"{self.unpacked} bytes unpacked from {self.received}")
+
+
+class Sink(Protocol):
+    """Where bytes are looked at."""
+
+    def feed(self, data: bytes) -> None: ...
 
 
 class Window:
@@ -148,14 +166,23 @@ class Content:
 class Inflater:
     """Deflated bytes, whose content is looked at."""
 
-    def __init__(self, office: Office, depth: int, window: int, content: Content | None = None) -> None:
+    def __init__(self, office: Office, depth: int, window: int, content: Sink | None = None) -> None:
         self._office = office
         self._decoder = zlib.decompressobj(window)
-        self.content: Content | None = content
+        self.content: Sink | None = content
+        office.decoders += 1
+        office.desk.decoders += 1
         if depth > office.policy.depth:
             office.decline("excessive", f"nested more than {office.policy.depth} deep")
+        elif office.decoders > DECODERS_LIMIT or office.desk.decoders > DECODERS_IN_ALL:
+            office.decline("excessive", "too much to unpack at the same time")
         elif content is None:
             self.content = Content(office, depth)
+
+    def __del__(self) -> None:
+        """However a decoder is given up, it is counted no longer."""
+        self._office.decoders -= 1
+        self._office.desk.decoders -= 1
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes; gives those beyond the end of the deflated ones. Raises zlib.error and Blocked."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from antivirus.body import Body
 from antivirus.content import Blocked, Office
@@ -26,53 +27,49 @@ class Http:
     """One connection: requests one way, answers the other."""
 
     def __init__(self, office: Callable[[], Office]) -> None:
-        self.methods: deque[bytes] = deque()
-        self.tunnel = False  # after CONNECT or an upgrade both sides are free in what they say
-        self.requests = Side(office, self._request)
-        self.answers = Side(office, self._answer)
+        self._exchange = Exchange()
+        self.requests = Requests(office, self._exchange)
+        self.answers = Answers(office, self._exchange)
 
-    def _request(self, line: bytes) -> tuple[bool, bool]:
-        if REQUEST.fullmatch(line) is None:
-            raise Blocked("protocol", f"no request: {line[:60]!r}")
-        if len(self.methods) >= PIPELINE_LIMIT:
-            raise Blocked("protocol", f"more than {PIPELINE_LIMIT} requests wait for their answer")
-        self.methods.append(line.partition(b" ")[0])
-        return True, False
+    @property
+    def tunnel(self) -> bool:
+        """After CONNECT or an upgrade both sides are free in what they say."""
+        return self._exchange.tunnel
 
-    def _answer(self, line: bytes) -> tuple[bool, bool]:
-        match = _STATUS.fullmatch(line)
-        if match is None:
-            raise Blocked("protocol", f"no answer: {line[:60]!r}")
-        status = int(match[1])
-        if status < 200 and status != 101:
-            return False, False
-        method = self.methods.popleft() if self.methods else b"GET"
-        if status == 101 or (method == b"CONNECT" and status < 300):
-            self.tunnel = True
-            return False, False
-        bodiless = method == b"HEAD" or status in (204, 304)
-        return not bodiless, not bodiless
+
+@dataclass(slots=True)
+class Exchange:
+    """What one side must know of the other: the methods of the requests that await an answer."""
+
+    methods: deque[bytes] = field(default_factory=deque)
+    tunnel: bool = False
 
 
 class Side:
-    """One direction. `begin` is asked with each start line: may there be a body, and may it last until the connection ends."""
+    """One direction. States are functions that take the side, not bound to it: an object that refers to itself would keep its decoders
+    until the garbage collector comes by.
+    """
 
-    def __init__(self, office: Callable[[], Office], begin: Callable[[bytes], tuple[bool, bool]]) -> None:
+    def __init__(self, office: Callable[[], Office], exchange: Exchange) -> None:
         self._office = office
-        self._begin = begin
+        self._exchange = exchange
         self._lines = Lines(LINE_LIMIT)
-        self._state = self._start_line
+        self._state = Side._start_line
         self._has_body = self._until_end = False
         self._fields: list[tuple[bytes, bytes]] = []
         self._head_size = 0
         self._body: Body | None = None
         self._left = 0
 
+    def _begin(self, line: bytes) -> tuple[bool, bool]:
+        """With each start line: may there be a body, and may it last until the connection ends."""
+        raise NotImplementedError
+
     def feed(self, data: bytes) -> None:
         """The next bytes. Raises Blocked."""
         at = 0
         while at < len(data):
-            at = self._state(data, at)
+            at = self._state(self, data, at)
 
     def _line(self, data: bytes, at: int) -> tuple[bytes | None, int]:
         line, at = self._lines.take(data, at)
@@ -87,7 +84,7 @@ class Side:
         if line is not None and line.strip(b"\r\n"):  # empty lines ahead of a message are skipped
             self._has_body, self._until_end = self._begin(line)
             self._fields = []
-            self._state = self._header
+            self._state = Side._header
         return at
 
     def _header(self, data: bytes, at: int) -> int:
@@ -110,7 +107,7 @@ class Side:
 
     def _enter_body(self) -> None:
         encodings, lengths = self._all(b"transfer-encoding"), set(self._all(b"content-length"))
-        self._state = self._start_line
+        self._state = Side._start_line
         if not self._has_body:
             return
         if encodings and lengths:
@@ -127,9 +124,9 @@ class Side:
         codings = [*self._all(b"content-encoding"), *encodings[: -1 if chunked else None]]
         self._body = Body(self._office(), codings, kinds[-1] if kinds else b"", scanned=not chunked)
         if chunked:
-            self._state = self._chunk_size
+            self._state = Side._chunk_size
         else:
-            self._state = self._counted if self._left else self._endless
+            self._state = Side._counted if self._left else Side._endless
 
     def _counted(self, data: bytes, at: int) -> int:
         end = min(len(data), at + self._left)
@@ -137,7 +134,7 @@ class Side:
         assert self._body is not None
         self._body.feed(data[at:end])
         if not self._left:
-            self._body, self._state = None, self._start_line
+            self._body, self._state = None, Side._start_line
         return end
 
     def _endless(self, data: bytes, at: int) -> int:
@@ -153,7 +150,7 @@ class Side:
                 raise Blocked("protocol", f"no chunk: {line[:60]!r}")
             self._left = int(match[1], 16)
             self._head_size = 0
-            self._state = self._chunk if self._left else self._trailer
+            self._state = Side._chunk if self._left else Side._trailer
         return at
 
     def _chunk(self, data: bytes, at: int) -> int:
@@ -162,7 +159,7 @@ class Side:
         assert self._body is not None
         self._body.feed(data[at:end])
         if not self._left:
-            self._state = self._chunk_end
+            self._state = Side._chunk_end
         return end
 
     def _chunk_end(self, data: bytes, at: int) -> int:
@@ -170,11 +167,41 @@ class Side:
         if line is not None:
             if line.strip(b"\r\n"):
                 raise Blocked("protocol", "a chunk is longer than it says")
-            self._state = self._chunk_size
+            self._state = Side._chunk_size
         return at
 
     def _trailer(self, data: bytes, at: int) -> int:
         line, at = self._line(data, at)
         if line is not None and not line.strip(b"\r\n"):
-            self._head_size, self._body, self._state = 0, None, self._start_line
+            self._head_size, self._body, self._state = 0, None, Side._start_line
         return at
+
+
+class Requests(Side):
+    """What the client says."""
+
+    def _begin(self, line: bytes) -> tuple[bool, bool]:
+        if REQUEST.fullmatch(line) is None:
+            raise Blocked("protocol", f"no request: {line[:60]!r}")
+        if len(self._exchange.methods) >= PIPELINE_LIMIT:
+            raise Blocked("protocol", f"more than {PIPELINE_LIMIT} requests wait for their answer")
+        self._exchange.methods.append(line.partition(b" ")[0])
+        return True, False
+
+
+class Answers(Side):
+    """What the server says."""
+
+    def _begin(self, line: bytes) -> tuple[bool, bool]:
+        match = _STATUS.fullmatch(line)
+        if match is None:
+            raise Blocked("protocol", f"no answer: {line[:60]!r}")
+        status, methods = int(match[1]), self._exchange.methods
+        if status < 200 and status != 101:
+            return False, False
+        method = methods.popleft() if methods else b"GET"
+        if status == 101 or (method == b"CONNECT" and status < 300):
+            self._exchange.tunnel = True
+            return False, False
+        bodiless = method == b"HEAD" or status in (204, 304)
+        return not bodiless, not bodiless

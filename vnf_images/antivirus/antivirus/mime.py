@@ -9,9 +9,8 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Callable
-from typing import Protocol
 
-from antivirus.content import Blocked
+from antivirus.content import Blocked, Sink
 
 HEAD_LIMIT = 65536
 DEPTH_LIMIT = 16
@@ -20,12 +19,6 @@ _BOUNDARY = re.compile(rb'boundary\s*=\s*(?:"([^"]{1,200})"|([^\s;"]{1,200}))', 
 _HEADER = re.compile(rb"^([^\s:]+)[ \t]*:((?:[^\n]|\n[ \t])*)", re.MULTILINE)
 _SINGLE = (b"content-type", b"content-transfer-encoding")
 _ENCODINGS = (b"", b"7bit", b"8bit", b"binary", b"base64", b"quoted-printable")
-
-
-class Sink(Protocol):
-    """Where a part's content goes."""
-
-    def feed(self, data: bytes) -> None: ...
 
 
 class Mime:
@@ -101,12 +94,16 @@ class Decoder:
     """A part's content, from its lines."""
 
     def __init__(self, encoding: bytes, sink: Sink) -> None:
-        self._decode = {b"base64": self._base64, b"quoted-printable": self._quoted}.get(encoding, sink.feed)
+        decoders = {b"base64": Decoder._base64, b"quoted-printable": Decoder._quoted}
+        self._decode = decoders.get(encoding, Decoder._plain)
         self._sink = sink
         self._rest = b""
 
     def line(self, line: bytes) -> None:
-        self._decode(line)
+        self._decode(self, line)
+
+    def _plain(self, line: bytes) -> None:
+        self._sink.feed(line)
 
     def _base64(self, line: bytes) -> None:
         """Groups of four; padding ends a group, and what follows it is read on, as lenient readers do."""

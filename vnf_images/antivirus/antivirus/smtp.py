@@ -20,7 +20,9 @@ _BDAT = re.compile(rb"BDAT +([0-9]{1,15})( +LAST)?\s*", re.IGNORECASE)
 
 
 class Smtp:
-    """One session. A message is read as one from DATA on, even before the server agreed: who sends it early gains nothing."""
+    """One session. A message is read as one from DATA on, even before the server agreed: who sends it early gains nothing.
+    States are functions that take the session, not bound to it, for the reason that HTTP's are.
+    """
 
     def __init__(self, office: Callable[[], Office]) -> None:
         self._office_of = office
@@ -29,7 +31,7 @@ class Smtp:
         self._lines = Lines(LINE_LIMIT)
         self._chunk_lines = Lines(LINE_LIMIT)
         self._replies = Lines(LINE_LIMIT)
-        self._state = self._command
+        self._state = Smtp._command
         self._unanswered = 1  # commands, and the greeting as the answer to none
         self._data_at = 0  # which of the replies to come is that to DATA; 0 where none is awaited
         self._left = 0
@@ -43,7 +45,7 @@ class Smtp:
             self._office.received += len(data)
         at = 0
         while at < len(data):
-            at = self._state(data, at)
+            at = self._state(self, data, at)
 
     def server(self, data: bytes) -> None:
         """The server's next bytes. Raises Blocked."""
@@ -54,8 +56,8 @@ class Smtp:
                 self._unanswered = max(0, self._unanswered - 1)
                 if self._data_at:
                     self._data_at -= 1
-                    if not self._data_at and reply[1] != b"354" and self._state == self._message:
-                        self._state = self._command
+                    if not self._data_at and reply[1] != b"354" and self._state is Smtp._message:
+                        self._state = Smtp._command
 
     def _command(self, data: bytes, at: int) -> int:
         line, at = self._lines.take(data, at)
@@ -68,7 +70,7 @@ class Smtp:
         if verb == b"DATA":
             self._open()
             self._data_at = self._unanswered
-            self._state, self._fresh, self._before = self._message, True, b"\r\n"
+            self._state, self._fresh, self._before = Smtp._message, True, b"\r\n"
         elif verb.startswith(b"STARTTLS"):
             self._new_office().decline("encrypted", "STARTTLS")
         elif match := _BDAT.fullmatch(line):
@@ -76,7 +78,7 @@ class Smtp:
                 self._open()
             self._left = int(match[1])
             if self._left:
-                self._state = self._counted
+                self._state = Smtp._counted
             self._last = bool(match[2])
             if not self._left:
                 self._end_chunk()
@@ -99,7 +101,7 @@ class Smtp:
         if fresh and line.strip(b"\r\n") == b"." and line.endswith(b"\n"):
             if line != b".\r\n" or before != b"\r\n":
                 raise Blocked("protocol", "an end of a message that only some servers see")
-            self._mime, self._state = None, self._command
+            self._mime, self._state = None, Smtp._command
             self._unanswered += 1
             return at
         assert self._mime is not None
@@ -122,6 +124,6 @@ class Smtp:
         return end
 
     def _end_chunk(self) -> None:
-        self._state = self._command
+        self._state = Smtp._command
         if self._last:
             self._mime, self._chunk_lines = None, Lines(LINE_LIMIT)

@@ -59,18 +59,22 @@ table bridge guard {
   chain output { type filter hook output priority filter; policy drop; }
 }
 """
-_OPAQUE = """table bridge opaque {
-  chain forward {
+_OPAQUE = """table bridge opaque {{
+  chain forward {{
     type filter hook forward priority filter; policy drop;
-    ether type { arp, ip, ip6 } accept
+    ether type {{ {types} }} accept
     counter
-  }
-}
+  }}
+}}
 """
 
 
+_BRIDGE = Path("/proc/sys/net/bridge")
+_HAS_IPV6 = Path("/proc/sys/net/ipv6").is_dir()
+
+
 class DiversionFailed(RuntimeError):
-    """The kernel takes the rules from neither tool; the message has what each said."""
+    """The kernel would not bring the packets; the message says why, for each tool that was tried."""
 
 
 def divert(ports: Sequence[int], fail_open: bool) -> str:
@@ -78,7 +82,11 @@ def divert(ports: Sequence[int], fail_open: bool) -> str:
 
     Unless `fail_open`, frames that hide their packets from the rules (VLAN tags, tunnels) do not pass. Raises DiversionFailed.
     """
-    _run(("nft", "-f", "-"), _GUARD if fail_open else _GUARD + _OPAQUE)
+    for switch in ("bridge-nf-call-iptables", *(["bridge-nf-call-ip6tables"] if _HAS_IPV6 else [])):
+        if not (_BRIDGE / switch).exists() or (_BRIDGE / switch).read_text().strip() != "1":
+            raise DiversionFailed(f"net.bridge.{switch} is not 1: bridged packets would pass unseen")
+    opaque = _OPAQUE.format(types="arp, ip, ip6" if _HAS_IPV6 else "arp, ip")
+    _run(("nft", "-f", "-"), _GUARD if fail_open else _GUARD + opaque)
     given = {"release": MARK_RELEASE, "inspect": MARK_INSPECT, "released": _RELEASED, "queue": QUEUE}
     listed = ",".join(map(str, ports))
     legacy = _LEGACY.format(**given, ports=listed, bypass=" --queue-bypass" if fail_open else "")
@@ -96,7 +104,7 @@ def divert(ports: Sequence[int], fail_open: bool) -> str:
 
 def _legacy_tools() -> Iterable[str]:
     yield "iptables-legacy-restore"
-    if Path("/proc/sys/net/ipv6").is_dir():
+    if _HAS_IPV6:
         yield "ip6tables-legacy-restore"
 
 

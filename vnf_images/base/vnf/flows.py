@@ -119,9 +119,7 @@ class FlowTable:
         if key in self._flows:
             self._forget(self._flows[key][0])
         if len(self) >= self._limits.connections:
-            self.expire(now_s)
-            if len(self) >= self._limits.connections:
-                raise Refused("connections")
+            raise Refused("connections")
         connection = Connection(str(ip_address(key[0])), key[1], str(ip_address(key[2])), key[3])
         inspector = self._function.open(connection)
         del self._half_open[key]

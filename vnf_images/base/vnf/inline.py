@@ -272,4 +272,5 @@ def stream_limits(description: Path) -> Limits:
     if fail not in ("open", "closed"):
         settings.stop("setting wrong", variable="FAIL", value=fail, expected="open or closed")
     held_mib = settings.number("HELD_MIB", 64, 1, 65536)
-    return Limits(held_bytes=int(held_mib) << 20, fail_open=fail == "open", ports=frozenset(ports))
+    connections = settings.number("CONNECTIONS", 16384, 1, 1 << 20)
+    return Limits(int(connections), int(held_mib) << 20, fail_open=fail == "open", ports=frozenset(ports))

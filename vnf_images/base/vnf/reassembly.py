@@ -12,7 +12,7 @@ by which of two versions they take.
 from __future__ import annotations
 
 UNACKNOWLEDGED_LIMIT = 1 << 20  # bytes of one direction that are known and not acknowledged
-PIECES_LIMIT = 1024  # segments ahead of a gap: as many as fit in the limit at an ordinary size
+GAPS_LIMIT = 64  # of one direction at the same time
 
 
 class Refused(ValueError):
@@ -21,7 +21,8 @@ class Refused(ValueError):
 
 class Half:
     """Invariants: `acked` <= `next`; `_sent` are the bytes from `acked` up to `next` (a FIN takes one offset and no byte);
-    `_waiting` holds pieces beyond `next` that neither overlap nor touch it; `fin` is the offset of the FIN where one was seen.
+    `_waiting` holds runs of bytes beyond `next` that do not overlap, by their first
+    offset; `fin` is the offset of the FIN where one was seen.
     """
 
     __slots__ = ("_sent", "_waiting", "acked", "ended", "fin", "held", "next")
@@ -33,7 +34,7 @@ class Half:
         self.ended = False  # the FIN came in order
         self.held = 0  # bytes kept
         self._sent = bytearray()
-        self._waiting: dict[int, bytes] = {}
+        self._waiting: dict[int, bytearray] = {}
 
     def offset(self, seq: int) -> int:
         """The offset nearest to what is expected that has this sequence number."""
@@ -119,11 +120,17 @@ class Half:
         self._put(start, payload)
 
     def _put(self, start: int, piece: bytes) -> None:
-        if piece:
-            if len(self._waiting) >= PIECES_LIMIT:
-                raise Refused("pieces")
-            self._waiting[start] = piece
-            self.held += len(piece)
+        if not piece:
+            return
+        self.held += len(piece)
+        for at, run in self._waiting.items():
+            if at + len(run) == start:
+                run += piece
+                return
+        if len(self._waiting) >= GAPS_LIMIT:
+            self.held -= len(piece)
+            raise Refused("gaps")
+        self._waiting[start] = bytearray(piece)
 
     def _join(self, fresh: bytes) -> bytes:
         """Append `fresh` and the pieces that follow it; gives both."""
