@@ -63,6 +63,7 @@ class Spamd:
                 ERRORS.labels("spamd ended").inc()
                 log("spamd ended", status=self._process.returncode)
                 self._process = None
+                self._reason = "spamd ended"
                 await asyncio.sleep(RESTART_AFTER_S)
             if self._process is None:
                 self._process = await asyncio.to_thread(self._start)

@@ -6,6 +6,7 @@ import asyncio
 
 CHUNK = 1 << 16
 SEND_LIMIT_S = 180.0  # RFC 5321, 4.5.3.2.5
+CLOSE_LIMIT_S = 2.0
 
 
 class Gone(ConnectionError):
@@ -73,10 +74,14 @@ class Peer:
             self._writer.write_eof()
 
     async def close(self) -> None:
-        """End in order: what was written arrives first, within the time that a closed connection is given."""
-        self._writer.close()
+        """End in order. A side that still sends is read for a moment: a reset could overtake the last reply (RFC 1122, 4.2.2.13)."""
         try:
-            async with asyncio.timeout(5):
-                await self._writer.wait_closed()
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await self.finish()
+                while not self.ended:
+                    self.buffer.clear()
+                    await self.fill()
         except (TimeoutError, OSError):
+            pass
+        finally:
             self._writer.transport.abort()
