@@ -220,6 +220,23 @@ def test_connections_and_bytes_are_bounded() -> None:
     assert talk.table.expire(talk.now_s) == 2 and talk.table.held == 0
 
 
+def test_connections_that_are_over_make_room() -> None:
+    talk = Talk(Limits(connections=1))
+    talk.shake()
+    talk.up(ACK, ISN + 1, SERVER_ISN + 1, b"evil")
+    talk.port = 2
+    talk.shake()
+    assert len(talk.table) == 1
+    talk.up(ACK | FIN, ISN + 1, SERVER_ISN + 1)
+    talk.port = 3
+    talk.up(SYN, ISN)
+    assert talk.down(SYN | ACK, SERVER_ISN, ISN + 1).drop == "connections"
+    talk.port = 2
+    talk.down(ACK | FIN, SERVER_ISN + 1, ISN + 2)
+    talk.port = 3
+    talk.shake()
+
+
 def test_half_open_connections_are_bounded() -> None:
     talk = Talk()
     syn = Segment(CLIENT, 1, SERVER, 80, ISN, 0, SYN, b"")

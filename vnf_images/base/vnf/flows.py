@@ -53,12 +53,15 @@ class Flow:
 
 
 class FlowTable:
-    """Invariant: `_flows` has two entries a connection, one a direction; `held` is the sum of what their halves keep."""
+    """Invariants: `_flows` has two entries a connection, one a direction; `_over` has those of them that are over and kept for what
+    still comes, oldest first: they make room for new ones; `held` is the sum of what their halves keep.
+    """
 
     def __init__(self, function: StreamFunction, limits: Limits) -> None:
         self._function = function
         self._limits = limits
         self._flows: dict[Key, tuple[Flow, Direction]] = {}
+        self._over: dict[Key, Flow] = {}
         self._half_open: dict[Key, HalfOpen] = {}
         self.held = 0
 
@@ -119,7 +122,9 @@ class FlowTable:
         if key in self._flows:
             self._forget(self._flows[key][0])
         if len(self) >= self._limits.connections:
-            raise Refused("connections")
+            if not self._over:
+                raise Refused("connections")
+            self._forget(next(iter(self._over.values())))
         connection = Connection(str(ip_address(key[0])), key[1], str(ip_address(key[2])), key[3])
         inspector = self._function.open(connection)
         del self._half_open[key]
@@ -185,7 +190,7 @@ class FlowTable:
         if not segment.payload and not fin:
             if not half.in_window(segment.seq):
                 raise Refused("window")
-            flow.expires_s = now_s + (CLOSING_S if half.ended and other.ended else self._limits.idle_s)
+            self._keep_until(flow, now_s)
             self._account(flow)
             return PASSED
         if self.held + len(segment.payload) > self._limits.held_bytes:
@@ -195,11 +200,14 @@ class FlowTable:
             fresh = half.take(segment.seq, segment.payload, fin)
         finally:
             self._account(flow)
-        closing = half.ended or other.ended or half.fin is not None
-        flow.expires_s = now_s + (CLOSING_S if half.ended and other.ended else self._limits.idle_s)
-        decision = self._judge(flow, direction, fresh, half.finish() if closing else False)
+        decision = self._judge(flow, direction, fresh, half.finish())
+        if half.ended and other.ended:
+            self._over[flow.key] = flow
+        self._keep_until(flow, now_s)
         if decision.stop is not None:
-            flow.expires_s = now_s + (self._limits.idle_s if self._limits.fail_open else STOPPED_S)
+            if not self._limits.fail_open:  # else what is forgotten could go on
+                self._over[flow.key] = flow
+                flow.expires_s = now_s + STOPPED_S
             return self._stop(flow, direction, decision, reached)
         if decision.release:
             self._forget(flow)
@@ -297,6 +305,9 @@ class FlowTable:
             Injection(link, segment) for link, segment in zip(links, segments, strict=True) if link is not None
         )
 
+    def _keep_until(self, flow: Flow, now_s: float) -> None:
+        flow.expires_s = now_s + (CLOSING_S if flow.key in self._over else self._limits.idle_s)
+
     def _remember(self, flow: Flow) -> None:
         client, client_port, server, server_port = flow.key
         self._flows[flow.key] = (flow, Direction.TO_SERVER)
@@ -305,6 +316,7 @@ class FlowTable:
     def _forget(self, flow: Flow) -> None:
         client, client_port, server, server_port = flow.key
         del self._flows[flow.key]
+        self._over.pop(flow.key, None)
         del self._flows[(server, server_port, client, client_port)]
         self.held -= flow.held
 
