@@ -299,6 +299,18 @@ def test_a_packet_without_room_is_cut_or_its_sender_is_told(both: Stretch, versi
     assert carried(version, here, there, PATTERN * 20000) == PATTERN * 20000
 
 
+@VERSIONS
+def test_what_a_sender_leaves_to_its_network_card_is_made_good(both: Stretch, version: int) -> None:
+    octets = PATTERN * 100000
+    run("ip", "netns", "exec", CLIENT, "ethtool", "-K", "data", "tx", "on", "tso", "on", "gso", "on")
+    try:
+        with raw(MIDDLE, "first") as towards_server:
+            assert carried(version, CLIENT, SERVER, octets) == octets
+            assert max(map(len, heard(towards_server))) <= 1514
+    finally:
+        run("ip", "netns", "exec", CLIENT, "ethtool", "-K", "data", "tx", "off", "rx", "off")
+
+
 def test_rotation_under_load_loses_nothing(both: Stretch) -> None:
     count, arrived = 4000, {CLIENT: set[int](), SERVER: set[int]()}
     ends = {end: made(end, 4, socket.SOCK_DGRAM) for end in arrived}
