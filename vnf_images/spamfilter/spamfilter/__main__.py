@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import tomllib
+from prometheus_client import REGISTRY
 from vnf import management, settings
 from vnf.log import log
 from vnf.plumbing import Bridge, Plumber, PlumbingFailed, Port, Wiring, host, look
@@ -21,7 +22,7 @@ from vnf.plumbing import Bridge, Plumber, PlumbingFailed, Port, Wiring, host, lo
 from spamfilter import kernel
 from spamfilter.config import ConfigRefused, load
 from spamfilter.judge import Judge
-from spamfilter.metrics import RELOADS
+from spamfilter.metrics import RELOADS, Ports
 from spamfilter.proxy import Bounds, Proxy
 from spamfilter.relay import Relay
 from spamfilter.session import Session
@@ -70,6 +71,7 @@ class Filter:
         loop.add_reader(self._plumber.fileno(), self._interfaces_changed)
         self._relay.start()
         await self._proxy.listen(self._tcp_ports)
+        REGISTRY.register(Ports(PORTS))
         management.serve(address, self.health)
         others = [asyncio.create_task(self._spamd.keep_running()), asyncio.create_task(self._watch())]
         ended = asyncio.create_task(self._stopping.wait())

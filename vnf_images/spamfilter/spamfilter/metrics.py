@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from collections.abc import Iterator, Sequence
 
-PACKETS = Counter("vnf_packets", "Packets taken off the bridge", ["port"])
-BYTES = Counter("vnf_bytes", "Bytes of the frames taken off the bridge", ["port"])
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+from vnf.meters import port_metrics
+
+PACKETS = Counter("vnf_inspected_packets", "Packets that came to user space")
+BYTES = Counter("vnf_inspected_bytes", "Bytes of packets that came to user space")
 DROPS = Counter("vnf_drops", "Packets, connections and messages that went no further", ["reason"])
 ERRORS = Counter("vnf_errors", "What failed in the filter itself or behind it", ["kind"])
 PROCESSING = Histogram(
@@ -19,6 +24,16 @@ SCORES = Histogram(
     "SpamAssassin's scores",
     buckets=(-5, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 30),
 )
-CONNECTIONS = Gauge("vnf_spamfilter_connections", "Open SMTP connections")
+CONNECTIONS = Gauge("vnf_connections", "Open SMTP connections")
 ACCEPTED = Counter("vnf_spamfilter_connections_accepted", "SMTP connections that client and server both opened")
-RELOADS = Counter("vnf_spamfilter_reloads", "Times that the configuration was loaded anew on SIGHUP", ["result"])
+RELOADS = Counter("vnf_reloads", "Times that the configuration was loaded anew", ["result"])
+
+
+class Ports(Collector):
+    """What came into the data ports, whoever carries it on."""
+
+    def __init__(self, ports: Sequence[str]) -> None:
+        self._ports = ports
+
+    def collect(self) -> Iterator[Metric]:
+        yield from port_metrics(self._ports)

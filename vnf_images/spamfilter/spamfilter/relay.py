@@ -119,7 +119,7 @@ class Relay:
             self._take_segment(port, found, data)
 
     def _take_fragment(self, port: _Port, fragment: Fragment, data: bytes) -> None:
-        self._count(port, data)
+        count(data)
         way, before = port.fragments.take(fragment, data, time.monotonic())
         if way is Way.DROPPED:
             DROPS.labels("fragment").inc()
@@ -131,7 +131,7 @@ class Relay:
                     self._send(OTHER[port.name], each[HEADER:])
 
     def _take_segment(self, port: _Port, segment: Segment, data: bytes) -> None:
-        self._count(port, data)
+        count(data)
         ethernet = data[HEADER : HEADER + kernel.ETHERNET_LENGTH]
         to_server = port.name == kernel.IN_PORT
         key = key_to_server(segment) if to_server else key_to_client(segment)
@@ -151,10 +151,6 @@ class Relay:
             flow.to_client = ethernet
         if key not in self._held or not to_server:  # a SYN that is repeated while the server is asked has to wait
             self._to_stack(for_stack(data))
-
-    def _count(self, port: _Port, data: bytes) -> None:
-        PACKETS.labels(port.name).inc()
-        BYTES.labels(port.name).inc(len(data) - HEADER)
 
     def _ask(self, key: Key, ethernet: bytes, data: bytes) -> None:
         self.flows.begin(key).to_server = ethernet
@@ -191,6 +187,11 @@ class Relay:
                 port.socket.send(NO_OFFLOAD + frame)
         except OSError as error:
             DROPS.labels(f"send: {error.strerror}").inc()
+
+
+def count(data: bytes) -> None:
+    PACKETS.inc()
+    BYTES.inc(len(data) - HEADER)
 
 
 def ether_type_of(packet: bytes) -> int:

@@ -226,12 +226,19 @@ class Session:
         await self._relay_reply(reply)
         if reply.code == 220:
             MESSAGES.labels("unseen in TLS").inc()
+            await self._carry_tls()
+
+    async def _carry_tls(self) -> None:
+        """Both ways until both ended, or one was silent for too long; nothing of it can be looked into."""
+        try:
             await asyncio.gather(self._pour(self._client, self._server), self._pour(self._server, self._client))
-            raise Over("end of TLS")
+        except TimeoutError:
+            raise Over("silent in TLS") from None
+        raise Over("end of TLS")
 
     async def _pour(self, source: Peer, sink: Peer) -> None:
         while not source.ended:
-            async with asyncio.timeout(self._config.limits.command_s):
+            async with asyncio.timeout(self._config.limits.reply_s):
                 await source.fill()
             await sink.send(source.taken())
         await sink.finish()
