@@ -24,8 +24,8 @@ from antivirus.inspector import StreamInspector  # noqa: E402
 from vnf.stream import Direction, Stop, Verdict  # noqa: E402
 
 BAD = b"<this is what must never pass>"
-STRICT = Policy(frozenset({"encrypted", "unreadable", "excessive"}), 5, 200, 8 << 20)
-LENIENT = Policy(frozenset(), 5, 200, 8 << 20)
+STRICT = Policy(frozenset({"encrypted", "unreadable", "excessive"}), 5, 200, 8 << 20, 64)
+LENIENT = Policy(frozenset(), 5, 200, 8 << 20, 64)
 UP, DOWN = Direction.TO_SERVER, Direction.TO_CLIENT
 passed: Counter[str] = Counter()
 desk = Desk()
@@ -38,7 +38,7 @@ def inspector(policy: Policy = STRICT) -> StreamInspector:
     def declined(reason: str) -> None:
         passed[reason] += 1
 
-    return StreamInspector(match, lambda: Office(match, policy, declined, desk), lambda name: None)
+    return StreamInspector(lambda: Office(match, policy, declined, desk), lambda name: None)
 
 
 def say(talk: list[tuple[Direction, bytes]], size: int = 1 << 20, policy: Policy = STRICT) -> tuple[Verdict, int]:

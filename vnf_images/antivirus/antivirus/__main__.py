@@ -48,7 +48,7 @@ class Antivirus(Collector):
 
     def open(self, connection: Connection) -> Inspector:
         """Every connection is looked into."""
-        return StreamInspector(self._signatures.match, self._office, self._hit)
+        return StreamInspector(self._office, self._hit)
 
     def collect(self) -> Iterator[Metric]:
         """Called by prometheus_client at each request of /metrics."""

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-OVERLAP = 4096  # a signature that is longer than this is found only where it comes in one piece
 PIECE = 65536
 RATIO_FROM = 1 << 20
 MEMBERS_LIMIT = 16  # zip members that are read at the same time: one in an honest archive
@@ -41,6 +40,7 @@ class Policy:
     depth: int
     ratio: int
     unpacked_bytes: int
+    signature_bytes: int  # a signature that is longer is found only where it comes in one piece
 
 
 @dataclass(slots=True)
@@ -87,15 +87,16 @@ class Sink(Protocol):
 class Window:
     """Signatures in a stream: what ended before a piece is looked at again together with it."""
 
-    def __init__(self, match: Callable[[bytes], str]) -> None:
+    def __init__(self, match: Callable[[bytes], str], overlap: int) -> None:
         self._match = match
+        self._overlap = overlap
         self._tail = b""
 
     def feed(self, data: bytes) -> None:
         text = self._tail + data
         if name := self._match(text):
             raise Blocked("signature", name)
-        self._tail = text[-OVERLAP:]
+        self._tail = text[-self._overlap :]
 
 
 class Content:
@@ -104,7 +105,7 @@ class Content:
     def __init__(self, office: Office, depth: int = 0, *, scan: bool = True, unzip: bool = True) -> None:
         self._office = office
         self._depth = depth
-        self._window = Window(office.match) if scan else None
+        self._window = Window(office.match, office.policy.signature_bytes) if scan else None
         self._searches = unzip
         self._head = b""
         self._gzip: Inflater | None = None

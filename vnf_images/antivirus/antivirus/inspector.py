@@ -16,8 +16,9 @@ from antivirus.protocol import Conversation
 class StreamInspector:
     """Every byte passes a window; the protocol's objects are looked into besides."""
 
-    def __init__(self, match: Callable[[bytes], str], office: Callable[[], Office], hit: Callable[[str], None]) -> None:
-        self._windows = {direction: Window(match) for direction in Direction}
+    def __init__(self, office: Callable[[], Office], hit: Callable[[str], None]) -> None:
+        shared = office()
+        self._windows = {direction: Window(shared.match, shared.policy.signature_bytes) for direction in Direction}
         self._conversation = Conversation(office)
         self._hit = hit
 

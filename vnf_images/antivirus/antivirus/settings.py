@@ -11,7 +11,7 @@ from vnf.inline import Refused
 from antivirus.content import Policy
 
 _POLICIES = ("encrypted", "unreadable", "excessive")
-_LIMITS = {"depth": (1, 16), "ratio": (2, 100_000), "unpacked_mib": (1, 1024)}
+_LIMITS = {"depth": (1, 16), "ratio": (2, 100_000), "unpacked_mib": (1, 1024), "signature_bytes": (64, 65536)}
 
 
 def read_policy(path: Path) -> Policy:
@@ -26,8 +26,8 @@ def read_policy(path: Path) -> Policy:
     if unknown:
         raise Refused(f"{path}: unknown member {min(unknown)}")
     blocked = frozenset(name for name in _POLICIES if _choice(path, name, table.get(name)) == "block")
-    depth, ratio, unpacked_mib = (_whole(path, name, limits.get(name)) for name in _LIMITS)
-    return Policy(blocked, depth, ratio, unpacked_mib << 20)
+    depth, ratio, unpacked_mib, signature_bytes = (_whole(path, name, limits.get(name)) for name in _LIMITS)
+    return Policy(blocked, depth, ratio, unpacked_mib << 20, signature_bytes)
 
 
 def _choice(path: Path, name: str, value: Any) -> str:
