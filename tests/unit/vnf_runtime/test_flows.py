@@ -235,6 +235,14 @@ def test_connections_that_are_over_make_room() -> None:
     talk.down(ACK | FIN, SERVER_ISN + 1, ISN + 2)
     talk.port = 3
     talk.shake()
+    talk.up(RST, ISN + 1)
+    talk.port = 4
+    talk.shake()
+    talk.up(RST, ISN + 1)
+    talk.up(ACK, ISN + 1, SERVER_ISN + 1, b"it was not heeded")
+    talk.port = 5
+    talk.up(SYN, ISN)
+    assert talk.down(SYN | ACK, SERVER_ISN, ISN + 1).drop == "connections"
 
 
 def test_half_open_connections_are_bounded() -> None:

@@ -203,6 +203,8 @@ class FlowTable:
         decision = self._judge(flow, direction, fresh, half.finish())
         if half.ended and other.ended:
             self._over[flow.key] = flow
+        elif fresh:  # a reset that passed before was not heeded
+            self._over.pop(flow.key, None)
         self._keep_until(flow, now_s)
         if decision.stop is not None:
             if not self._limits.fail_open:  # else what is forgotten could go on
@@ -234,7 +236,8 @@ class FlowTable:
             raise Refused("rst-sequence")
         if segment.payload:
             raise Refused("rst-data")
-        flow.expires_s = min(flow.expires_s, now_s + CLOSING_S)
+        self._over[flow.key] = flow
+        self._keep_until(flow, now_s)
         return PASSED
 
     def _stop(self, flow: Flow, direction: Direction, decision: Decision, reached: int) -> Decision:
