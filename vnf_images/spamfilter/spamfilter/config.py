@@ -36,14 +36,14 @@ class Policy:
 class Limits:
     """Bounds. `scan_bytes` is what SpamAssassin gets of a message, `buffer_bytes` what all messages together may take."""
 
-    scan_bytes: int = 128 << 10
+    scan_bytes: int = 512 << 10
     message_bytes: int = 25 << 20
     header_bytes: int = 128 << 10
     line_bytes: int = 64 << 10
     buffer_bytes: int = 96 << 20
     connections: int = 256
     scans: int = 3
-    scan_s: int = 120
+    scan_s: int = 60
     connect_s: int = 30
     command_s: int = 300
     data_s: int = 180

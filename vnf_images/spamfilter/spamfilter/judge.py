@@ -18,7 +18,6 @@ from spamfilter.spamd import ScoringFailed, Spamd
 from spamfilter.verdict import Action
 
 BEYOND_SCAN = Fault("larger than is scanned", b"552 5.3.4 Message is larger than what is scanned for spam\r\n")
-EMPTY = b"\r\n"  # spamd waits for more than nothing
 NO_SCORE = b"451 4.7.1 The message could not be checked, try again later\r\n"
 
 
@@ -96,7 +95,7 @@ class Judge:
     async def _scored(self, content: bytes) -> Outcome:
         limits, thresholds = self.config.limits, self.config.thresholds
         try:
-            score = await self._spamd.score(unstuffed(content[: limits.scan_bytes]) or EMPTY, limits.scan_s)
+            score = await self._spamd.score(unstuffed(content[: limits.scan_bytes]), limits.scan_s)
         except ScoringFailed as failure:
             return self._unscored(content, str(failure))
         decided = verdict.decide(score, thresholds)

@@ -112,6 +112,7 @@ class Spamd:
         reader, writer = await asyncio.open_unix_connection(SOCKET)
         try:
             writer.write(request(message))
+            writer.write_eof()  # else spamd waits for the rest of a last line that has no end
             answer = bytearray()
             while len(answer) < ANSWER_BYTES and (part := await reader.read(ANSWER_BYTES)):
                 answer += part
@@ -141,6 +142,7 @@ def _trial() -> str:
             asked.settimeout(TRIAL_LIMIT_S)
             asked.connect(SOCKET)
             asked.sendall(request(TRIAL))
+            asked.shutdown(socket.SHUT_WR)
             answer = bytearray()
             while len(answer) < ANSWER_BYTES and (part := asked.recv(ANSWER_BYTES)):
                 answer += part
