@@ -15,11 +15,13 @@ from tests.support.firewall_bench import (
     DATAGRAM,
     HERE,
     MANAGEMENT,
+    OPEN,
     SERVER,
     THERE,
     TO_CLIENT,
     TO_SERVER,
     Wire,
+    made,
     says,
 )
 
@@ -121,6 +123,11 @@ def test_only_answers_come_back_where_the_default_is_to_deny(wire: Wire, version
     wire.echo(80, version=version)
     wire.echo(53, kind=DATAGRAM, version=version)
     wire.echo(54, kind=DATAGRAM, version=version, where=CLIENT)
+    for where, peer, name in (
+        (CLIENT, THERE, "f-in"),
+        (SERVER, HERE, "f-out"),
+    ):  # they have to ask each other for MAC addresses
+        run("ip", "-n", where, "neigh", "del", peer[version], "dev", name)
     assert wire.answers(80, version) and wire.datagram(53, version=version)
     assert not wire.datagram(54, version=version, where=SERVER), "the server's side opened it"
     assert wire.metric('vnf_firewall_rule_packets_total{chain="forward",rule="default",verdict="drop"}') >= 1
@@ -161,6 +168,23 @@ def test_a_reload_under_load_loses_no_connection_and_keeps_added_rules(wire: Wir
     assert wire.metric('vnf_reloads_total{result="loaded"}') == 8
     assert wire.rest("GET", "/rules/kept")[1]["origin"] == "rest"
     assert wire.rest("GET", "/rules/web")[1]["counters"]["packets"] > 100, "counters go on over a reload"
+
+
+def test_a_reload_loses_no_packet(wire: Wire) -> None:
+    container = wire.start()
+    wire.plug()
+    with made(CLIENT, 4, DATAGRAM) as sender, made(SERVER, 4, DATAGRAM) as silent:
+        silent.bind((THERE[4], 9))
+        for number in range(8):
+            wire.path.write_text(OPEN + f'[[rules]]\nid = "r{number}"\naction = "deny"\ndestination = "10.9.0.0/16"\n')
+            container.kill("SIGHUP")
+            for _ in range(1000):
+                sender.sendto(b"x", (THERE[4], 9))
+            eventually(lambda seen=f"r{number}": wire.rest("GET", f"/rules/{seen}")[0] == 200)
+    came, left = (
+        wire.metric(f'vnf_port_{what}"}}') for what in ('rx_packets_total{port="in0', 'tx_packets_total{port="out0')
+    )
+    assert came == left >= 8000 and wire.metric("vnf_firewall_dropped_packets_total") == 0
 
 
 def test_a_bad_file_is_refused_with_its_line_and_the_old_rules_stay(wire: Wire) -> None:

@@ -11,6 +11,8 @@ import socket
 import threading
 import time
 
+from testbed.lab.dockerd import ensure_docker
+from testbed.lab.record import LabRecord
 from tests.lab.test_images import CLIENT, run
 from tests.support.firewall_bench import DATAGRAM, SERVER, STREAM, THERE, Echo, Wire, made
 
@@ -103,6 +105,16 @@ def plain_bridge(wire: Wire) -> None:
 
 
 def main() -> None:
+    record = LabRecord("capacity")
+    try:
+        ensure_docker(record)
+        compare()
+    finally:
+        record.undo()
+
+
+def compare() -> None:
+    """Print a line for each, with everything on one core."""
     os.sched_setaffinity(0, {CORE})
     wire = Wire()
     try:
