@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,7 +121,7 @@ class Post:
         return result, [message for name, message in self.kept().items() if name not in before]
 
     def swaks(self, message: bytes, *options: str, server: str = SERVERS[0]) -> tuple[int, str]:
-        path = Path(self.folder.name, "message")
+        path = Path(self.folder.name, f"message-{threading.get_ident()}")
         path.write_bytes(message.removesuffix(b"\r\n").replace(b"\r\n", b"\n"))  # swaks makes it CRLF and ends it
         command = ["swaks", "--from", "ada@example.org", "--to", "bob@example.org", "--data", f"@{path}"]
         command += ["--server", server, "--timeout", "60", *options]
@@ -315,6 +316,62 @@ def test_what_is_not_mail_stays_in_the_kernel_and_nothing_else_gets_out(made: Ca
         assert run("ip", "netns", "exec", CLIENT, "ping", "-c", "2", "-i", "0.1", "-s", "4000", server)
     assert post.metric("vnf_inspected_packets_total") == 0 and post.metric("vnf_packets_total") > 0
     assert post.metric("vnf_drops_total") == 0
+
+
+def tagged(namespace: str, port: str, bridge_mac: str, addresses: dict[str, str]) -> None:
+    """Put the port into a bridge that has its addresses, takes frames of a tag for one address each, and drops all else."""
+    exec_in = ("ip", "netns", "exec", namespace)
+    rules = "".join(
+        f"ether daddr {tag} ip daddr {address} meta pkttype set host ether daddr set {bridge_mac} accept\n"
+        for address, tag in addresses.items()
+    )
+    chain = f"type filter hook prerouting priority -300; policy drop; ether type arp drop\n{rules}"
+    run("ip", "-n", namespace, "addr", "flush", "dev", port)
+    run("ip", "-n", namespace, "link", "add", "lan", "address", bridge_mac, "type", "bridge")
+    run("ip", "-n", namespace, "link", "set", port, "master", "lan")
+    run("ip", "-n", namespace, "link", "set", "lan", "up")
+    run(*exec_in, "ethtool", "-K", "lan", "tx", "off")
+    for address in addresses:
+        run("ip", "-n", namespace, "addr", "add", f"{address}/24", "dev", "lan")
+    run(*exec_in, "nft", f"table bridge tags {{ chain arriving {{ {chain} }} }}")
+
+
+def test_each_connection_keeps_the_tags_of_its_path(made: Callable[..., Post]) -> None:
+    post = made().ready()
+    to_server = {"10.7.0.2": "0a:5f:00:00:01:02", "10.7.0.3": "0a:5f:00:00:05:01"}
+    to_client = {"10.7.0.1": "0a:5f:00:00:02:02", "10.7.0.4": "0a:5f:00:00:06:01"}
+    tagged(CLIENT, "c0", "02:00:00:00:00:0c", to_client)
+    tagged(SERVER, "s0", "02:00:00:00:00:0e", to_server)
+    for namespace, tags in ((CLIENT, to_server), (SERVER, to_client)):
+        for address, tag in tags.items():
+            run("ip", "-n", namespace, "neigh", "replace", address, "lladdr", tag, "dev", "lan", "nud", "permanent")
+    with concurrent.futures.ThreadPoolExecutor(4) as crowd:
+        options = [("--local-interface", client, "--server", server) for client in to_client for server in to_server]
+        said = list(crowd.map(lambda option: post.swaks(CLEAN, *option), options))
+    assert [status for status, _ in said] == [0] * 4, said
+    assert all(f"::ffff:{option[1]}" in text for option, (_, text) in zip(options, said, strict=True))
+
+
+def test_connections_from_before_a_restart_end(made: Callable[..., Post]) -> None:
+    post = made().ready()
+    script = (
+        f"import socket,sys\ns=socket.create_connection(({SERVERS[0]!r},25),10); s.settimeout(10); s.recv(999); print('up',flush=True)\n"
+        "sys.stdin.readline()\ntry:\n  s.sendall(b'NOOP\\r\\n'); print(s.recv(99)); s.sendall(b'NOOP\\r\\n'); print(s.recv(99))\n"
+        "except OSError as error: print(repr(error))\n"
+    )
+    command = ["ip", "netns", "exec", CLIENT, sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as old:
+        assert old.stdout is not None and old.stdin is not None and old.stdout.readline() == "up\n"
+        post.container.kill("SIGKILL")
+        post.container.start()
+        eventually(lambda: "c0" not in run("ip", "-n", CLIENT, "-br", "link"))
+        post.ready()
+        old.stdin.write("\n")
+        old.stdin.flush()
+        eventually(lambda: post.metric('vnf_drops_total{reason="unknown connection"}'), 10)
+        eventually(lambda: not run("ip", "netns", "exec", SERVER, "ss", "-Htn", "state", "established"), 10)
+        old.kill()
+    assert post.fresh(lambda: post.swaks(CLEAN))[1] == [wired(CLEAN)]
 
 
 def test_an_end_waits_for_a_message_under_way(made: Callable[..., Post]) -> None:
