@@ -107,21 +107,20 @@ class Inspection:
 
     # tries ----------------------------------------------------------------------------------------------------------
     def _encrypted(self) -> None:
-        """Ask with a word that is searched on the trunks before and behind the first of the pair."""
+        """Ask with a word that is searched at the pair's ports and on every trunk of the headquarters."""
         word = "plain" + secrets.token_hex(8)
-        before, behind = self._trunk(2, 3), self._trunk(3, 1)
-        captures = [(port, self._capture(port)) for port in (before, behind)]
+        clear, hidden = ("enc1-i", "enc2-o"), ("enc1-o", "enc2-i", *self._trunks(1))
+        captures = {port: self._capture(port) for port in (*clear, *hidden)}
         time.sleep(0.4)  # tcpdump has to begin
         self._curl(CLIENT, f"/cheap?{word}")
         time.sleep(0.3)
-        seen = []
-        for port, process in captures:
+        for process in captures.values():
             process.terminate()
-            seen.append((port, process.communicate(timeout=10)[0].count(word.encode())))
+        seen = {port: process.communicate(timeout=10)[0].count(word.encode()) for port, process in captures.items()}
         self._check(
-            "no plaintext behind the encryption",
-            seen[0][1] > 0 and seen[1][1] == 0,
-            f"a request's word: {seen[0][1]} times on {before}, {seen[1][1]} times on {behind}",
+            "no plaintext between the encrypting pair",
+            all(seen[port] for port in clear) and not any(seen[port] for port in hidden),
+            "a request's word: " + ", ".join(f"{count} times on {port}" for port, count in seen.items()),
         )
 
     def _virus(self) -> None:
@@ -193,12 +192,12 @@ class Inspection:
     def _popen(self, host: str, command: list[str]) -> subprocess.Popen[bytes]:
         return self._lab.popen(host, *command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
-    def _trunk(self, a: int, b: int) -> str:
-        """The port of switch `a` towards switch `b`."""
+    def _trunks(self, switch: int) -> list[str]:
+        """The ports of a switch that lead to other switches."""
         topology = self._lab.call("GET", "/topology")
-        port = next(x["a_port"] for x in topology["links"] if (x["a"], x["b"]) == (a, b))
-        ports = next(s["ports"] for s in topology["switches"] if s["switch"] == a)
-        return next(str(p["name"]) for p in ports if p["number"] == port)
+        numbers = {x["a_port"] for x in topology["links"] if x["a"] == switch}
+        ports = next(s["ports"] for s in topology["switches"] if s["switch"] == switch)
+        return [str(p["name"]) for p in ports if p["number"] in numbers]
 
     def _capture(self, port: str) -> subprocess.Popen[bytes]:
         command = ["tcpdump", "--immediate-mode", "-U", "-n", "-s", "0", "-i", port, "-w", "-"]

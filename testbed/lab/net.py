@@ -239,6 +239,7 @@ class Lab:
     def add_instance(self, vnf: Vnf, register: bool = True) -> DockerHost:
         """Start a container, plug it in, and tell the controller of it."""
         assert self.net is not None
+        ensure_images(self._client, [vnf.vnf_type])
         self._numbers += 1
         management = f"{MGMT_NET}.{self._numbers + 1}"
         environment = {"MGMT_ADDRESS": f"{management}/24", "INSTANCE_ID": vnf.name, **dict(vnf.environment)}
