@@ -12,11 +12,12 @@ from pathlib import Path
 
 from prometheus_client import Counter, Gauge
 from vnf import management, settings
+from vnf.load import cpu_quota
 from vnf.log import INSTANCE, log
 from vnf.plumbing import host
 
 from servant.server import Connection, Service
-from servant.work import Workshop, cpu_quota
+from servant.work import Workshop
 
 SAMPLE_S = 1.0
 BACKLOG = 2048

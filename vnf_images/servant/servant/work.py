@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from pathlib import Path
 
 SLICE_S = 0.001
 _BLOCK = bytes(16384)  # hashing more than 2 KiB lets go of Python's global lock: /health is answered meanwhile
@@ -53,15 +52,3 @@ def burn(cost_s: float) -> float:
         hashlib.sha256(_BLOCK).digest()
         spent_s = time.thread_time() - started_s
     return spent_s
-
-
-def cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> float:
-    """The cores that this container may use, at most 1 (the server works on one); 1 when there is no quota."""
-    try:
-        quota, period = (root / "cpu.max").read_text().split()
-    except OSError:
-        try:
-            quota, period = ((root / "cpu" / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
-        except OSError:
-            return 1.0
-    return 1.0 if quota in ("max", "-1") else min(1.0, int(quota) / int(period))
