@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
 import time
@@ -43,6 +44,7 @@ class Bench:
         self.client = ensure_docker()
         self.made: list[Any] = []
         self.folder = tempfile.TemporaryDirectory(prefix="imgt-")
+        os.chmod(self.folder.name, 0o755)  # functions that left root read it again at a reload
         run("ip", "netns", "add", CLIENT)
         run("ip", "-n", CLIENT, "link", "set", "lo", "up")
 

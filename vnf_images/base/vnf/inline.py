@@ -29,6 +29,7 @@ from vnf.meters import Meters
 from vnf.nfqueue import ACCEPT, DROP, Queue, Queued, QueueFailed
 from vnf.packet import SYN, Malformed, parse
 from vnf.plumbing import Bridge, Plumber, PlumbingFailed, Port, Wiring, host
+from vnf.privileges import CAP_NET_ADMIN, CAP_NET_RAW, leave_root
 from vnf.signals import Signals
 from vnf.stream import StreamFunction
 from vnf.tap import Tap, handshake_key
@@ -226,6 +227,7 @@ def run(function: InlineFunction) -> int:
     try:
         log("configuration loaded", **function.load())
         tool = divert(sorted(limits.ports), limits.fail_open)
+        leave_root(CAP_NET_ADMIN, CAP_NET_RAW)  # for the packet queue, packet sockets and plumbing
         queue = Queue(QUEUE, QUEUE_LENGTH, limits.fail_open)
     except Refused as error:
         settings.stop("configuration refused", error=str(error))
