@@ -406,3 +406,13 @@ def test_it_ends_when_it_is_told_to(site: Site) -> None:
     container.reload()
     assert container.attrs["State"]["ExitCode"] == 0
     assert b'"draining"' in container.logs()
+
+
+def test_packets_are_read_without_root(site: Site) -> None:
+    for row in site.container.top()["Processes"]:
+        status = Path(f"/proc/{row[1]}/status").read_text()
+        facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        assert set(facts["Uid"].split()) == {"10001"}, row
+        assert int(facts["CapEff"], 16) == int(facts["CapBnd"], 16) & (1 << 12 | 1 << 13) != 0, (
+            "NET_ADMIN and NET_RAW alone"
+        )
