@@ -49,6 +49,10 @@ STOPPED = {  # metrics that tell what a function stopped: label that names it
     "vnf_spamfilter_messages": "verdict",
     "vnf_drops": "reason",
 }
+PASSED = {
+    "vnf_contentfilter_requests": "requests",
+    "vnf_spamfilter_messages": "messages",
+}  # with verdict "passed": in words
 READY_WITHIN_S = 40.0
 
 
@@ -211,19 +215,27 @@ class Inspection:
 
 def function_of(instance_id: str, vnf_type: str, metrics: str, stopped: Mapping[str, str] = STOPPED) -> Function:
     """What a function's `/metrics` page says of what it saw, and stopped."""
-    packets: Counter[str] = Counter()
+    packets = 0
+    passed: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
+    dropped = 0
     seconds = [0.0, 0.0]
     for family in text_string_to_metric_families(metrics):
         for sample in family.samples:
+            verdict = sample.labels.get("verdict", "")
+            count = int(sample.value) if sample.name.endswith("_total") else 0
             if sample.name == "vnf_packets_total":
-                packets[sample.labels.get("port", "")] += int(sample.value)
-            elif family.name in stopped and sample.name == f"{family.name}_total" and sample.value:
-                if sample.labels.get("verdict", "drop") not in ("accept", "passed"):
-                    reasons[sample.labels.get(stopped[family.name], "")] += int(sample.value)
+                packets += count
+            elif family.name in PASSED and verdict == "passed" and count:
+                passed[PASSED[family.name]] += count
+            elif family.name in stopped and count and verdict not in ("accept", "passed"):
+                reasons[sample.labels.get(stopped[family.name], "")] += count
+                dropped += count if family.name == "vnf_drops" else 0
             elif sample.name == "vnf_processing_seconds_sum":
                 seconds[0] = sample.value
             elif sample.name == "vnf_processing_seconds_count":
                 seconds[1] = sample.value
+    if "messages" not in passed:  # whoever handles mail makes other packets of those that it gets
+        passed["packets"] = packets - dropped
     mean_us = 1e6 * seconds[0] / seconds[1] if seconds[1] else None
-    return Function(instance_id, vnf_type, sum(packets.values()), dict(sorted(reasons.items())), mean_us)
+    return Function(instance_id, vnf_type, packets, dict(passed), dict(sorted(reasons.items())), mean_us)

@@ -188,13 +188,16 @@ def _functions(report: Report) -> str:
             f"<code>{escape(each.instance_id)}</code>",
             escape(each.vnf_type),
             f"{each.packets}",
+            escape(", ".join(f"{count} {what}" for what, count in each.passed.items())),
             escape(", ".join(f"{count} {reason}" for reason, count in each.stopped.items())) or "nothing",
             "in the kernel" if each.mean_us is None else f"{each.mean_us:,.0f}",
         )
         for each in report.functions
     ]
     note = "Stopped: by rule, signature, list, verdict or reason. A packet's time is its mean in user space; of mail, a message's."
-    return _section("Functions", ("function", "type", "#packets in", "stopped", "#time of each, µs"), rows, note)
+    return _section(
+        "Functions", ("function", "type", "#packets in", "passed", "stopped", "#time of each, µs"), rows, note
+    )
 
 
 def _drops(report: Report) -> str:

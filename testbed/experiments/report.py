@@ -119,11 +119,12 @@ class Drops:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """What one network function saw, and stopped by reason (rule, signature, list, verdict)."""
+    """What one network function saw, let through (packets, requests, messages), and stopped (by rule, signature, list, reason)."""
 
     instance_id: str
     vnf_type: str
     packets: int
+    passed: dict[str, int]
     stopped: dict[str, int]
     mean_us: float | None  # what a packet (a message of mail) takes in it, where it is not the kernel that looks
 

@@ -64,11 +64,12 @@ def _drops(report: Report) -> list[tuple[str, ...]]:
 
 
 def _functions(report: Report) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("function", "type", "packets", "stopped", "each takes")]
+    rows: list[tuple[str, ...]] = [("function", "type", "packets in", "passed", "stopped", "each takes")]
     for each in report.functions:
+        passed = ", ".join(f"{count} {what}" for what, count in each.passed.items())
         stopped = ", ".join(f"{count} {reason}" for reason, count in each.stopped.items()) or "nothing"
         takes = "in the kernel" if each.mean_us is None else f"{each.mean_us:,.0f} us"
-        rows.append((each.instance_id, each.vnf_type, str(each.packets), stopped, takes))
+        rows.append((each.instance_id, each.vnf_type, str(each.packets), passed, stopped, takes))
     return rows
 
 

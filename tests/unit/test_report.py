@@ -9,6 +9,7 @@ import pytest
 
 from testbed.experiments import drawing
 from testbed.experiments.collect import LabFacts, Seen, Views, report
+from testbed.experiments.inspection import function_of
 from testbed.experiments.page import page
 from testbed.experiments.report import Check, Drops, Function, Host, Link, Load, Path, Placed, Report, document
 from testbed.experiments.summary import lines
@@ -38,7 +39,7 @@ def made_up() -> Report:
         loads=tuple(Load(f"h{d}", d, 200, 200, 81.2, 14.0 + d, 30.0, shares, {}) for d in (2, 3, 4)),
         drops=(Drops("fw-1", "telnet", 9),),
         switch_drops={"spoofed": 0, "blocked": 2},
-        functions=(Function("av1", "antivirus", 12, {"<eicar>": 1}, 41.5),),
+        functions=(Function("av1", "antivirus", 12, {"packets": 11}, {"<eicar>": 1}, 41.5),),
         checks=(Check("every connection answered", True, "600 of 600"), Check("turns", False, "a < b & c")),
         steps=((0.1, "network"), (9.5, "controller")),
     )
@@ -199,3 +200,29 @@ def test_a_check_fails_for_its_own_reason(measured: Seen, failed: str) -> None:
 def test_a_link_that_ping_goes_around_is_not_said_to_be_measured() -> None:
     around = replace(FACTS, delays_ms={(1, 2): 50.0, (1, 3): 7.0, (2, 3): 4.0})
     assert report(around, told_views(), seen(), "now", ()).links[0].ping_ms is None
+
+
+def test_what_a_function_did_is_read_from_its_metrics() -> None:
+    told = function_of(
+        "cf1",
+        "contentfilter",
+        """# TYPE vnf_packets_total counter
+vnf_packets_total{port="in0"} 7.0
+vnf_packets_total{port="out0"} 5.0
+# TYPE vnf_drops_total counter
+vnf_drops_total{reason="blocked"} 2.0
+vnf_drops_total{reason="checksum"} 0.0
+# TYPE vnf_contentfilter_requests_total counter
+vnf_contentfilter_requests_total{protocol="http",verdict="passed"} 3.0
+vnf_contentfilter_requests_total{protocol="http",verdict="blocked"} 1.0
+# TYPE vnf_contentfilter_blocked_total counter
+vnf_contentfilter_blocked_total{list="example"} 1.0
+# TYPE vnf_processing_seconds histogram
+vnf_processing_seconds_bucket{le="+Inf"} 4.0
+vnf_processing_seconds_sum 0.002
+vnf_processing_seconds_count 4.0
+""",
+    )
+    assert told == Function(
+        "cf1", "contentfilter", 12, {"requests": 3, "packets": 10}, {"blocked": 2, "example": 1}, 500.0
+    )
