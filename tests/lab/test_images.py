@@ -28,7 +28,7 @@ def run(*command: str, check: bool = True) -> str:
     return done.stdout
 
 
-def eventually(what: Callable[[], Any], within_s: float = 8.0) -> Any:
+def eventually(what: Callable[[], Any], within_s: float = 20.0) -> Any:
     """What `what` gives once it is true."""
     deadline = time.monotonic() + within_s
     while not (value := what()):
