@@ -5,6 +5,8 @@ interface, plugged in again after every restart (a restarted container has a new
 """
 
 import contextlib
+import os
+import select
 import shlex
 import threading
 import time
@@ -116,8 +118,11 @@ class DockerHost(Host):  # type: ignore[misc]  # mininet is untyped
                 run("ip", "link", "set", plug.outside, "master", plug.bridge)
 
     def _watch(self) -> None:
-        """Plug in again after a restart."""
-        while not self._closing.wait(WATCH_S):
+        """Unplug what died, at once; plug in what runs again."""
+        while not self._closing.is_set():
+            if _exited(self.container_pid, WATCH_S) and not self._closing.is_set():
+                self._pull()
+                self._closing.wait(WATCH_S)
             try:
                 self.container.reload()
                 pid = int(self.container.attrs["State"]["Pid"])
@@ -126,13 +131,18 @@ class DockerHost(Host):  # type: ignore[misc]  # mininet is untyped
                     for plug in self.plugs:
                         if plug.to_switch:  # else the switch may go on reading from the interface that is gone
                             run("ovs-vsctl", "--timeout=5", "--if-exists", "del-port", plug.bridge, plug.outside)
-                        if Path(f"/sys/class/net/{plug.outside}").exists():
-                            run("ip", "link", "del", plug.outside)
+                    self._pull()
                     self.plug()
             except NotFound:
                 return
             except (DockerException, RuntimeError, OSError):
-                continue
+                self._closing.wait(WATCH_S)
+
+    def _pull(self) -> None:
+        """Take the cables out: a closed socket that still waits for its peer keeps a dead namespace, and its ports up."""
+        for plug in self.plugs:
+            if Path(f"/sys/class/net/{plug.outside}").exists():
+                run("ip", "link", "del", plug.outside)
 
     def log(self) -> str:
         """What the container wrote."""
@@ -157,3 +167,15 @@ class DockerHost(Host):  # type: ignore[misc]  # mininet is untyped
         with contextlib.suppress(NotFound):
             self.container.remove(force=True)
         self.terminate()
+
+
+def _exited(pid: int, within_s: float) -> bool:
+    """Whether a process has ended, or does within this time."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], within_s)[0])
+    finally:
+        os.close(descriptor)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.lab.net import Lab, Vnf
+from testbed.lab.net import SERVICE_ADDRESS, Lab, Vnf
 from tests.support.lab_traffic import Held, HeldMany, Load, Stream, caches_follow, once, path_of
 
 pytestmark = pytest.mark.lab
@@ -88,6 +88,24 @@ def test_a_killed_servant_breaks_only_its_own_connections(lab: Lab) -> None:
     refused = errors.get("refused", 0)
     assert sum(errors.values()) - refused <= 8
     assert refused <= report["rate_cps"] * window_s / 3 + 1
+
+
+def test_a_dead_containers_ports_go_though_a_peer_never_answers(lab: Lab) -> None:
+    """Its closed sockets wait for the peer, and hold its network namespace meanwhile."""
+    assert lab.net is not None
+    with Held(lab, "c2") as held:
+        silent = ("route", "add", "blackhole", SERVICE_ADDRESS)
+        lab.net["c2"].cmd("ip", *silent)
+        try:
+            lab.kill_instance(held.servant)
+            killed = time.monotonic()
+            gone_s = port_gone(f"{held.servant}-d") - killed
+        finally:
+            lab.net["c2"].cmd("ip", "route", "del", "blackhole", SERVICE_ADDRESS)
+            lab.restart_instance(held.servant)
+            until_state(lab, held.servant, "active")
+    print(f"port gone after {gone_s:.3f} s")
+    assert gone_s < 5.0  # the kernel alone: a hundred seconds
 
 
 def test_a_hung_servant_is_found_and_avoided(lab: Lab) -> None:

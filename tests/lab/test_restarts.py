@@ -49,8 +49,11 @@ def test_a_restarted_controller_leaves_its_entries_alone(lab: Lab) -> None:
     again = {}
     for switch in SWITCHES:
         after = flows_of(switch)
-        again[switch] = sum(after.get(flow, 0) < age + passed_s - 1.5 for flow, age in before[switch].items())
-        print(f"{switch}: {len(before[switch])} entries before, {again[switch]} of them gone or written again")
+        changed = [flow for flow, age in before[switch].items() if after.get(flow, 0) < age + passed_s - 1.5]
+        again[switch] = len(changed)
+        print(f"{switch}: {len(before[switch])} entries before, {len(changed)} of them gone or written again")
+        for flow in changed[:20]:
+            print(f"  age {before[switch][flow]}, then {after.get(flow)} after {passed_s:.1f} s: {flow}")
     assert again == dict.fromkeys(SWITCHES, 0)
 
 
