@@ -1,0 +1,35 @@
+"""What a placement algorithm is: a class that says where the chain of a request runs. To add one, write one file with one class.
+
+In: requests and the state. Out: a plan or a refusal with its reason, which the simulation carries out before it asks for the next.
+Must not do: change the state, or draw random numbers from anything but `self.random`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import numpy
+
+from testbed.simulator.model.entities import SfcRequest
+from testbed.simulator.model.state import Plan, Refused, SfcInstance, State
+
+Commit = Callable[[SfcRequest, Plan | Refused], SfcInstance | None]
+"""Carries out one decision, at once; gives the SFC instance of a plan."""
+
+
+class Placement(ABC):
+    """Base of all placement algorithms. A subclass's `__init__` takes what `placement.parameters` may hold, as keyword arguments
+    with types and defaults, and calls `super().__init__()`; the simulation sets `random` and `now` before every window."""
+
+    share_vnf_instances: ClassVar[bool] = True
+    random: numpy.random.Generator
+    now: float = 0.0
+
+    @abstractmethod
+    def plan(self, request: SfcRequest, state: State) -> Plan | Refused:
+        """Where this request's chain runs, or why it cannot."""
+
+    def plan_window(self, requests: Sequence[SfcRequest], state: State, commit: Commit) -> None:
+        """Decide all requests of a time window, each with `commit`. One after another, unless an algorithm knows better."""
+        for request in requests:
+            commit(request, self.plan(request, state))
