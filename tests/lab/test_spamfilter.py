@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import os
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 from testbed.lab.dockerd import ensure_docker
 from testbed.lab.images import ensure_image, image_spec
 from tests.lab.test_images import eventually, run
+from tests.support.frames import SYN, frame, mac, tcp
 
 pytestmark = pytest.mark.lab
 
@@ -42,6 +44,7 @@ class Post:
 
     def __init__(self, configuration: str = "", dies_after: str = "") -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="spam-")
+        os.chmod(self.folder.name, 0o755)  # the filter reads its configuration again as a user without privileges
         self.mail = Path(self.folder.name, "mail")
         self.mail.mkdir()
         self.recorder: subprocess.Popen[bytes] | None = None
@@ -251,10 +254,17 @@ def test_large_mail_and_many_connections_at_once(made: Callable[..., Post]) -> N
     assert post.metric('vnf_drops_total{reason="no path known"}') == 0
 
 
+END_SPAMD = """
+import glob, os
+for path in glob.glob("/proc/[0-9]*"):
+    if int(path[6:]) != os.getpid() and b"spamd" in open(path + "/cmdline", "rb").read():
+        os.kill(int(path[6:]), 9)
+"""
+
+
 def test_mail_waits_while_spamassassin_is_away(made: Callable[..., Post]) -> None:
     post = made("[limits]\nscan_s = 3\n").ready()
-    end = "import os,glob\nfor p in glob.glob('/proc/[0-9]*'):\n  if b'spamd' in open(p+'/cmdline','rb').read(): os.kill(int(p[6:]),9)"
-    post.container.exec_run(["python3", "-c", end], user="10002")
+    post.container.exec_run(["python3", "-c", END_SPAMD], user="10001")
     (_, said), arrived = post.fresh(lambda: post.swaks(CLEAN))
     assert "451 4.7.1" in said and arrived == []
     eventually(lambda: "spamd" in post.health().get("reason", ""))
@@ -264,7 +274,7 @@ def test_mail_waits_while_spamassassin_is_away(made: Callable[..., Post]) -> Non
     post.configure("[policy]\nspamd_down = 'open'\n")
     post.container.kill("SIGHUP")
     eventually(lambda: post.said("configuration loaded"))
-    post.container.exec_run(["python3", "-c", end], user="10002")
+    post.container.exec_run(["python3", "-c", END_SPAMD], user="10001")
     assert post.fresh(lambda: post.swaks(SPAM))[1] == [wired(SPAM)]
     assert post.metric('vnf_spamfilter_messages_total{verdict="unscored"}') == 2
 
@@ -318,33 +328,167 @@ def test_what_is_not_mail_stays_in_the_kernel_and_nothing_else_gets_out(made: Ca
     assert post.metric("vnf_drops_total") == 0
 
 
+VLAN, SERVICE_VLAN, PRIORITY = b"\x81\0\0\5", b"\x88\xa8\0\5", b"\x81\0\xe0\0"  # the last: of no VLAN
+STRANGERS_TAG, STRANGERS_MAC = "0a:5f:00:00:01:02", "0a:5f:00:00:02:02"
+STRANGERS = {SERVERS[0]: "10.7.0.77", SERVERS[1]: "fd07::77"}  # nobody's addresses: no kernel answers for them
+IN_FRAGMENTS = """
+import json, sys, time
+from tests.support.raw_tcp import ACK, ISN, PSH, RST, SYN, Client
+
+given = json.loads(sys.argv[1])
+client, at, said = Client(given), ISN + 1, b""
+client.send(ISN, SYN)
+client.receive(time.monotonic() + 10, stop_at_handshake=True)
+for part in given["parts"]:
+    client.send(at & 0xFFFFFFFF, ACK | PSH, part.encode())
+    at += len(part.encode())
+until_s = time.monotonic() + 20
+while b"221 bye" not in said and time.monotonic() < until_s:
+    client.receive(time.monotonic() + 0.1)
+    client.send(at & 0xFFFFFFFF, ACK)
+    for start in sorted(client.stream):
+        said += client.stream[start][max(0, len(said) - start):]
+print(json.dumps({"said": said.decode(), "macs": sorted(client.macs)}))
+client.send(at & 0xFFFFFFFF, RST | ACK)
+"""
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_mail_in_fragments_is_filtered_as_any(made: Callable[..., Post], server: str) -> None:
+    post = made().ready()
+    own, tag = STRANGERS[server], STRANGERS_MAC
+    run("ip", "-n", SERVER, "neigh", "replace", own, "lladdr", tag, "dev", "s0", "nud", "permanent")
+    target_mac = run("ip", "netns", "exec", SERVER, "cat", "/sys/class/net/s0/address").strip()
+    session = b"".join((*ENVELOPE, wired(SPAM) + END, *ENVELOPE[1:], wired(CLEAN) + END, b"QUIT\r\n")).decode()
+    given: dict[str, Any] = {"interface": "c0", "source": own, "target": server, "port": 25, "fragment": 64}
+    given |= {"source_mac": tag, "target_mac": target_mac}
+    given["parts"] = [session[at : at + 500] for at in range(0, len(session), 500)]
+    command = ("ip", "netns", "exec", CLIENT, sys.executable, "-c", IN_FRAGMENTS, json.dumps(given))
+    answer, arrived = post.fresh(lambda: json.loads(run(*command)))
+    said = answer["said"]
+    assert "550 5.7.1 Message refused" in said and said.count("kept as") == 1 and said.endswith("221 bye\r\n"), said
+    assert arrived == [wired(CLEAN)] and answer["macs"] == [tag]
+    assert post.metric('vnf_drops_total{reason="fragment"}') == 0
+
+
+FRAMES = """
+import ast, socket, sys
+ours = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+ours.bind((sys.argv[1], 3))
+ours.settimeout(10)
+if sys.argv[2] == "send":
+    for each in ast.literal_eval(sys.stdin.read()):
+        ours.send(each)
+else:
+    print("up", flush=True)
+    sender = bytes.fromhex(sys.argv[2])
+    while (frame := ours.recv(65536))[6:12] != sender:
+        pass
+    print(frame.hex())
+"""
+
+
+def test_frames_with_a_vlan_tag_do_not_pass(made: Callable[..., Post]) -> None:
+    """The first frame that arrives of those sent is the last, the only one without a tag."""
+    post = made().ready()
+    at_client, at_server = (["ip", "netns", "exec", each, sys.executable, "-c", FRAMES] for each in (CLIENT, SERVER))
+    syn = frame(STRANGERS_TAG, STRANGERS_MAC, tcp(STRANGERS[SERVERS[0]], SERVERS[0], 999, 25, SYN))
+    other = frame(STRANGERS_TAG, STRANGERS_MAC, tcp(STRANGERS[SERVERS[0]], SERVERS[0], 999, 80, SYN))
+    sent = [each[:12] + tag + each[12:] for each in (syn, other) for tag in (VLAN, SERVICE_VLAN + VLAN, PRIORITY)]
+    with subprocess.Popen([*at_server, "s0", mac(STRANGERS_MAC).hex()], stdout=subprocess.PIPE, text=True) as sniffer:
+        assert sniffer.stdout is not None and sniffer.stdout.readline() == "up\n"
+        subprocess.run([*at_client, "c0", "send"], input=repr([*sent, other]), text=True, check=True)
+        assert bytes.fromhex(sniffer.stdout.readline()) == other
+    assert post.metric("vnf_inspected_packets_total") == 0 and post.health()["active"] == 0
+    assert post.fresh(lambda: post.swaks(CLEAN))[1] == [wired(CLEAN)]
+
+
+TLS_SERVER = """
+import ssl, sys
+from pathlib import Path
+from tests.support import smtp_server
+
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1])
+
+class Session(smtp_server.Session):
+    def _answer(self, word, line):
+        if word == b"STARTTLS":
+            self._say(b"220 2.0.0 go ahead")
+            self.request = context.wrap_socket(self.request, server_side=True)
+            self.setup()
+        else:
+            super()._answer(word, line)
+
+smtp_server.Session = Session
+smtp_server.Server(587, Path(sys.argv[2]), b"").serve_forever()
+"""
+
+
+def test_mail_in_tls_is_prevented_or_passes_unseen(made: Callable[..., Post]) -> None:
+    post = made().ready()
+    both = Path(post.folder.name, "both.pem")
+    certificate = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=mail -days 1 -keyout -"
+    both.write_text(run(*certificate.split()))
+    command = ["ip", "netns", "exec", SERVER, sys.executable, "-c", TLS_SERVER, str(both), str(post.mail)]
+    with subprocess.Popen(command) as server:
+        try:
+            eventually(lambda: run("ip", "netns", "exec", SERVER, "ss", "-Hltn", "sport = 587"))
+            (status, said), arrived = post.fresh(lambda: post.swaks(CLEAN, "--port", "587", "--tls"))
+            assert status == 29 and "250-STARTTLS" not in said and arrived == []
+            post.configure("[policy]\nstarttls = 'pass'\n")
+            post.container.kill("SIGHUP")
+            eventually(lambda: post.said("configuration loaded"))
+            for address in SERVERS:
+                (status, said), arrived = post.fresh(
+                    lambda address=address: post.swaks(SPAM, "--port", "587", "--tls", server=address)
+                )
+                assert status == 0 and "TLS started" in said and arrived == [wired(SPAM)]
+            (_, said), arrived = post.fresh(lambda: post.swaks(SPAM, "--port", "587"))
+            assert "550 5.7.1" in said and arrived == []  # in clear text still
+        finally:
+            server.terminate()
+    assert post.metric('vnf_spamfilter_messages_total{verdict="unseen in TLS"}') == 2
+    assert post.metric("vnf_spamfilter_score_count") == 1
+
+
 def tagged(namespace: str, port: str, bridge_mac: str, addresses: dict[str, str]) -> None:
-    """Put the port into a bridge that has its addresses, takes frames of a tag for one address each, and drops all else."""
+    """Put the port into a bridge that has the addresses, takes frames of a tag for one address each, and drops all else."""
     exec_in = ("ip", "netns", "exec", namespace)
     rules = "".join(
-        f"ether daddr {tag} ip daddr {address} meta pkttype set host ether daddr set {bridge_mac} accept\n"
+        f"ether daddr {tag} {'ip6' if ':' in address else 'ip'} daddr {address} meta pkttype set host ether daddr set {bridge_mac} accept\n"
         for address, tag in addresses.items()
     )
     chain = f"type filter hook prerouting priority -300; policy drop; ether type arp drop\n{rules}"
-    run("ip", "-n", namespace, "addr", "flush", "dev", port)
     run("ip", "-n", namespace, "link", "add", "lan", "address", bridge_mac, "type", "bridge")
-    run("ip", "-n", namespace, "link", "set", port, "master", "lan")
+    into_bridge(namespace, port)
     run("ip", "-n", namespace, "link", "set", "lan", "up")
     run(*exec_in, "ethtool", "-K", "lan", "tx", "off")
     for address in addresses:
-        run("ip", "-n", namespace, "addr", "add", f"{address}/24", "dev", "lan")
+        prefix = ["64", "nodad"] if ":" in address else ["24"]
+        run("ip", "-n", namespace, "addr", "add", f"{address}/{prefix[0]}", "dev", "lan", *prefix[1:])
     run(*exec_in, "nft", f"table bridge tags {{\nchain arriving {{\n{chain}}}\n}}")
+
+
+def into_bridge(namespace: str, port: str) -> None:
+    run("ip", "-n", namespace, "addr", "flush", "dev", port)
+    run("ip", "-n", namespace, "link", "set", port, "master", "lan")
+
+
+def with_tags(to_client: dict[str, str], to_server: dict[str, str]) -> None:
+    """Give both sides addresses, each reached by its own tag."""
+    tagged(CLIENT, "c0", "02:00:00:00:00:0c", to_client)
+    tagged(SERVER, "s0", "02:00:00:00:00:0e", to_server)
+    for namespace, tags in ((CLIENT, to_server), (SERVER, to_client)):
+        for address, tag in tags.items():
+            run("ip", "-n", namespace, "neigh", "replace", address, "lladdr", tag, "dev", "lan", "nud", "permanent")
 
 
 def test_each_connection_keeps_the_tags_of_its_path(made: Callable[..., Post]) -> None:
     post = made().ready()
     to_server = {"10.7.0.2": "0a:5f:00:00:01:02", "10.7.0.3": "0a:5f:00:00:05:01"}
     to_client = {"10.7.0.1": "0a:5f:00:00:02:02", "10.7.0.4": "0a:5f:00:00:06:01"}
-    tagged(CLIENT, "c0", "02:00:00:00:00:0c", to_client)
-    tagged(SERVER, "s0", "02:00:00:00:00:0e", to_server)
-    for namespace, tags in ((CLIENT, to_server), (SERVER, to_client)):
-        for address, tag in tags.items():
-            run("ip", "-n", namespace, "neigh", "replace", address, "lladdr", tag, "dev", "lan", "nud", "permanent")
+    with_tags(to_client, to_server)
     with concurrent.futures.ThreadPoolExecutor(4) as crowd:
         options = [("--local-interface", client, "--server", server) for client in to_client for server in to_server]
         said = list(crowd.map(lambda option: post.swaks(CLEAN, *option), options))
@@ -352,27 +496,55 @@ def test_each_connection_keeps_the_tags_of_its_path(made: Callable[..., Post]) -
     assert all(f"::ffff:{option[1]}" in text for option, (_, text) in zip(options, said, strict=True))
 
 
-def test_connections_from_before_a_restart_end(made: Callable[..., Post]) -> None:
+OLD_CONNECTIONS = """
+import socket, sys
+
+def fate(connection):
+    try:
+        return connection.recv(99).decode() or "closed"
+    except OSError as error:
+        return type(error).__name__
+
+speaking, idle = [[socket.create_connection((server, 25), 10) for server in sys.argv[1:]] for _ in range(2)]
+for connection in speaking + idle:
+    connection.recv(999)
+print("up", flush=True)
+sys.stdin.readline()
+for connection in speaking:
+    connection.sendall(b"NOOP\\r\\n")
+print(*map(fate, speaking), flush=True)
+print(*map(fate, idle), flush=True)
+"""
+
+
+def test_connections_from_before_a_restart_end_at_both_ends(made: Callable[..., Post]) -> None:
+    """Whichever speaks first; and what the filter sends meanwhile bears the path's tags, or it would not arrive here."""
     post = made().ready()
-    script = (
-        f"import socket,sys\ns=socket.create_connection(({SERVERS[0]!r},25),10); s.settimeout(10); s.recv(999); print('up',flush=True)\n"
-        "sys.stdin.readline()\ntry:\n  s.sendall(b'NOOP\\r\\n'); print(s.recv(99)); s.sendall(b'NOOP\\r\\n'); print(s.recv(99))\n"
-        "except OSError as error: print(repr(error))\n"
-    )
-    command = ["ip", "netns", "exec", CLIENT, sys.executable, "-c", script]
+    to_client = {"10.7.0.1": "0a:5f:00:00:02:02", "fd07::1": "0a:5f:00:00:02:04"}
+    with_tags(to_client, dict(zip(SERVERS, ("0a:5f:00:00:01:02", "0a:5f:00:00:05:01"), strict=True)))
+    command = ["ip", "netns", "exec", CLIENT, sys.executable, "-c", OLD_CONNECTIONS, *SERVERS]
+    held = ("ip", "netns", "exec", SERVER, "ss", "-Htan", "state", "connected", "sport = 25")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as old:
         assert old.stdout is not None and old.stdin is not None and old.stdout.readline() == "up\n"
         post.container.kill("SIGKILL")
-        post.container.start()
         # Sockets that wait for an answer keep the old namespace alive, and its cables: the lab takes those away, too.
         for namespace, peer in ((CLIENT, "m0"), (CLIENT, "c0"), (SERVER, "s0")):
-            run("ip", "-n", namespace, "link", "del", peer, check=False)
+            run("ip", "-n", namespace, "link", "del", peer)
+        post.container.start()
         post.ready()
+        into_bridge(CLIENT, "c0")
+        into_bridge(SERVER, "s0")
+        assert len(run(*held).splitlines()) == 4
         old.stdin.write("\n")
         old.stdin.flush()
-        eventually(lambda: post.metric('vnf_drops_total{reason="unknown connection"}'), 10)
-        old.kill()
-    assert post.fresh(lambda: post.swaks(CLEAN))[1] == [wired(CLEAN)]
+        assert old.stdout.readline() == "ConnectionResetError ConnectionResetError\n"
+        eventually(lambda: len(run(*held).splitlines()) == 2, 5)
+        post.unserve()
+        assert old.stdout.readline() == "ConnectionResetError ConnectionResetError\n"
+        eventually(lambda: run(*held) == "", 5)
+    post.serve()
+    for server in SERVERS:
+        assert post.fresh(lambda server=server: post.swaks(CLEAN, server=server))[1] == [wired(CLEAN)]
 
 
 def test_an_end_waits_for_a_message_under_way(made: Callable[..., Post]) -> None:
@@ -384,6 +556,21 @@ def test_an_end_waits_for_a_message_under_way(made: Callable[..., Post]) -> None
         assert b"kept as" in slow.result() and b"421 4.3.2" in slow.result()
     post.container.reload()
     assert post.container.attrs["State"]["ExitCode"] == 0
+
+
+def test_nothing_runs_as_root_and_spamassassin_has_no_capability(made: Callable[..., Post]) -> None:
+    post = made().ready()
+    seen: dict[str, set[tuple[str, ...]]] = {}
+    for row in post.container.top()["Processes"]:
+        status = Path(f"/proc/{row[1]}/status").read_text()
+        fields = re.findall(r"^(?:[UG]id|Cap(?:Prm|Eff|Inh|Amb)):\t(\S+)", status, re.M)
+        seen.setdefault("spamd" if "spamd" in row[-1] else row[-1].split()[0], set()).add(tuple(fields))
+    two = f"{1 << 12 | 1 << 13:016x}"  # NET_ADMIN and NET_RAW
+    filters = {("10001", "10001", two, two, two, two)}
+    for path in ("/proc/1/mem", "/proc/1/fd/0", "/proc/1/environ"):
+        done = post.container.exec_run(["python3", "-c", f"open({path!r}).read(1)"], user="10001")
+        assert b"PermissionError" in done.output, path
+    assert seen == {"tini": filters, "/usr/bin/python3": filters, "spamd": {("10001", "10001", *[f"{0:016x}"] * 4)}}
 
 
 def test_bad_configuration_stops_the_start(made: Callable[..., Post]) -> None:

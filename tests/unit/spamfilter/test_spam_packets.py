@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -19,10 +20,12 @@ from spamfilter.packets import (
     Fragment,
     Segment,
     checksum,
+    keep_alive,
     parse,
     refusal,
-    reset_onwards,
+    reset_back,
 )
+from spamfilter.relay import HEADER, Relay, _Port
 
 A4, B4 = ip_address("10.0.0.1").packed, ip_address("10.0.0.2").packed
 A6, B6 = ip_address("fd00::1").packed, ip_address("fd00::2").packed
@@ -107,23 +110,78 @@ def test_frames_bear_what_their_connection_bore_in_that_direction() -> None:
 
 
 @pytest.mark.parametrize("packet", [ipv4(tcp(9, 25)), ipv6(tcp(9, 25))])
-def test_resets_are_valid(packet: bytes) -> None:
+def test_segments_of_its_own_are_valid(packet: bytes) -> None:
     ether_type = IPV4 if packet[0] >> 4 == 4 else IPV6
     segment = parse(ether_type, packet)
     assert isinstance(segment, Segment)
-    for reset, ends, numbers in (
-        (refusal(segment, packet), (25, 9), (0, 101)),
-        (reset_onwards(segment, packet), (9, 25), (100, 200)),
+    acknowledging = packet[: segment.start + 13] + bytes([ACK]) + packet[segment.start + 14 :]
+    for made, ends, numbers, flags in (
+        (refusal(segment, packet), (25, 9), (0, 101), RST | ACK),
+        (keep_alive(replace(segment, flags=ACK), acknowledging + b"data"), (9, 25), (99, 200), ACK),
+        (reset_back(replace(segment, flags=ACK), acknowledging + b"data"), (25, 9), (200, 0), RST),
     ):
-        assert reset is not None
-        found = parse(ether_type, reset)
+        assert made is not None
+        found = parse(ether_type, made)
         assert isinstance(found, Segment)
-        assert (found.source_port, found.destination_port) == ends and found.flags & RST
-        body = reset[found.start :]
+        assert (found.source_port, found.destination_port) == ends and found.flags == flags
+        body = made[found.start :]
+        assert len(body) == 20
         assert struct.unpack_from("!II", body, 4) == numbers
         assert checksum(found.source + found.destination + struct.pack("!IHBB", len(body), 0, 0, 6) + body) == 0
-        assert ether_type == IPV6 or checksum(reset[:20]) == 0
-    assert reset_onwards(Segment(A4, 9, B4, 25, RST | ACK, 20), packet) is None
+        assert ether_type == IPV6 or checksum(made[:20]) == 0
+    for flags in (RST | ACK, RST, SYN, 0):
+        assert (
+            keep_alive(replace(segment, flags=flags), packet)
+            is None
+            is reset_back(replace(segment, flags=flags), packet)
+        )
+    cut = (replace(segment, flags=ACK), packet[:-1])
+    assert keep_alive(*cut) is None is reset_back(*cut)
+
+
+class Ends(Relay):
+    """A relay whose frames are kept instead of sent."""
+
+    def __init__(self) -> None:
+        super().__init__(tun=-1, tcp_ports=(25,), asked=lambda key: False)
+        self.sent: list[tuple[str, bytes, int, tuple[int, int]]] = []
+
+    def _send(self, name: str, frame: bytes) -> None:
+        found = parse(IPV4, frame[14:])
+        assert isinstance(found, Segment)
+        self.sent.append((name, frame[:12], found.flags, struct.unpack_from("!II", frame, 14 + found.start + 4)))
+
+    def came(self, name: str, flags: int) -> list[tuple[str, bytes, int, tuple[int, int]]]:
+        """What is sent when an end sent a segment with numbers 100, 200."""
+        self.sent.clear()
+        packet = ipv4(tcp(9, 25, flags))
+        if name == "out0":
+            packet = packet[:12] + B4 + A4 + tcp(25, 9, flags)
+        port = _Port(name, 1, None, Fragments(self._ours_at(name)))  # type: ignore[arg-type]
+        self._take(port, bytes(HEADER) + name.encode().ljust(12) + b"\x08\0" + packet)
+        return list(self.sent)
+
+
+IN, OUT = b"in0".ljust(12), b"out0".ljust(12)  # for the addresses of frames that came there
+
+
+def test_unknown_connections_end_at_both_ends() -> None:
+    ends = Ends()
+    asked = [("out0", IN, ACK, (99, 200))]
+    assert ends.came("in0", ACK) == ends.came("in0", ACK) == asked
+    assert ends.came("out0", ACK) == [("in0", OUT, RST, (200, 0)), ("out0", IN, RST, (200, 0))]
+    assert ends.came("in0", ACK) == [("in0", OUT, RST, (200, 0))]
+    assert ends.came("out0", RST) == ends.came("in0", RST | ACK) == []
+    assert len(ends.flows) == 0 and len(ends.strays) == 1
+
+
+def test_an_end_that_forgot_an_unknown_connection_ends_the_other() -> None:
+    ends = Ends()
+    assert ends.came("in0", RST) == []  # and nobody is asked: two such ends would ask each other for ever
+    assert ends.came("out0", ACK) == [("out0", IN, RST, (200, 0))]
+    ends = Ends()
+    assert ends.came("out0", ACK) == [("in0", OUT, ACK, (99, 200))]
+    assert ends.came("in0", RST) == [("out0", IN, RST, (200, 0))]
 
 
 @pytest.mark.parametrize(
@@ -143,16 +201,20 @@ def test_resets_are_valid(packet: bytes) -> None:
 )
 def test_the_socket_filter_lets_in_what_the_bridge_does_not_pass(packet: bytes, wanted: bool) -> None:
     ether_type = IPV4 if packet[0] >> 4 == 4 else IPV6
-    assert bool(interpreted(packet_filter((25, 587), 2), bytes(12) + struct.pack("!H", ether_type) + packet)) is wanted
+    frame = bytes(12) + struct.pack("!H", ether_type) + packet
+    assert bool(interpreted(packet_filter((25, 587), 2), frame)) is wanted
+    assert not interpreted(packet_filter((25, 587), 2), frame, had_vlan_tag=True)
 
 
-def interpreted(program: list[tuple[int, int, int, int]], frame: bytes) -> int:
+def interpreted(program: list[tuple[int, int, int, int]], frame: bytes, had_vlan_tag: bool = False) -> int:
     """What the kernel would return for the frame."""
     accumulator = index = at = 0
     while True:
         code, true, false, value = program[at]
         at += 1
-        if code == 0x28:
+        if (code, value) == (0x20, 0xFFFFF030):
+            accumulator = had_vlan_tag
+        elif code == 0x28:
             (accumulator,) = struct.unpack_from("!H", frame, value)
         elif code == 0x30:
             accumulator = frame[value]

@@ -1,7 +1,7 @@
 """Runs the spam filter: packet filter first, so that no mail passes unseen, then SpamAssassin, the proxy and a watch over all.
 
-In: MGMT_ADDRESS, CONFIG_FILE. Ends with 0 on SIGTERM, after the sessions under way, and 2 when settings are wrong or the kernel lacks
-something.
+In: MGMT_ADDRESS, CONFIG_FILE, and as argument the number of an open TUN device (`start`). Ends with 0 on SIGTERM, after the sessions
+under way, and 2 when settings are wrong or the kernel lacks something.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DESCRIPTION = Path("/etc/vnf/vnf.toml")
 class Filter:
     """All parts together, and what the watch found last, for /health."""
 
-    def __init__(self, path: Path, addresses: tuple[str, ...], tcp_ports: tuple[int, ...]) -> None:
+    def __init__(self, path: Path, tun: int, addresses: tuple[str, ...], tcp_ports: tuple[int, ...]) -> None:
         self._path = path
         config = load(path)
         kernel.take_off_the_bridge(tcp_ports)
@@ -46,7 +46,8 @@ class Filter:
         self._spamd = Spamd(config.limits.scans)
         self._judge = Judge(config, self._spamd)
         self._stopping = asyncio.Event()
-        self._relay = Relay(kernel.open_tun(), tcp_ports, lambda key: self._proxy.asked(key))
+        kernel.make_tun(tun)
+        self._relay = Relay(tun, tcp_ports, lambda key: self._proxy.asked(key))
         self._proxy = Proxy(self._relay, self._bounds, self._session, self._stopping)
         ports = (*(Port(name, data=True) for name in PORTS), Port("mgmt0", addresses))
         self._plumber = Plumber(Wiring(ports, Bridge("br0", PORTS)))
@@ -143,11 +144,12 @@ class Filter:
         return management.Health(self._spamd.load, self._proxy.connections, reason)
 
 
-async def main() -> int:
+async def main(tun: int) -> int:
     addresses = settings.addresses("MGMT_ADDRESS")
     tcp_ports = tuple(tomllib.loads(DESCRIPTION.read_text())["traffic"]["ports"])
     try:
-        spam_filter = Filter(Path(os.environ.get("CONFIG_FILE") or "/etc/vnf/spamfilter.toml"), addresses, tcp_ports)
+        path = Path(os.environ.get("CONFIG_FILE") or "/etc/vnf/spamfilter.toml")
+        spam_filter = Filter(path, tun, addresses, tcp_ports)
     except ConfigRefused as error:
         settings.stop("configuration refused", error=str(error))
     except kernel.KernelRefused as error:
@@ -157,4 +159,4 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(asyncio.run(main(int(sys.argv[1]))))

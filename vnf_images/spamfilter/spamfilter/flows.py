@@ -27,10 +27,20 @@ class Key:
 
 @dataclass(slots=True)
 class Flow:
-    """The first 14 bytes of the latest frames in each direction, None where none was seen yet."""
+    """The first 14 bytes of the latest frames in each direction, None where none was seen yet.
+
+    `unanswered` is a packet to one end that has to wait for the first frame in that direction.
+    """
 
     to_server: bytes | None = None
     to_client: bytes | None = None
+    unanswered: bytes | None = None
+
+    def saw(self, to_server: bool, ethernet: bytes) -> None:
+        if to_server:
+            self.to_server = ethernet
+        else:
+            self.to_client = ethernet
 
 
 class Flows:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
-import os
 import socket
 import struct
 import subprocess
@@ -29,6 +28,7 @@ _ETH_P_ALL = 3
 _SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
 _RECEIVE_BUFFER = 8 << 20
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI, _IFF_VNET_HDR = 0x400454CA, 0x0001, 0x1000, 0x4000
+_HAD_VLAN_TAG = 0xFFFFF000 + 48  # SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT of linux/filter.h
 _EXTENSION_HEADERS = (0, 43, 44, 51, 60, 135, 139, 140)
 
 RULES = """
@@ -61,14 +61,13 @@ def take_off_the_bridge(ports: Sequence[int]) -> None:
     _run("nft", "-f", "-", given=rules)
 
 
-def open_tun() -> int:
-    """Make the device with its routes and rules; it lasts as long as the file that is returned."""
+def make_tun(tun: int) -> None:
+    """Make the device with its routes and rules; it lasts as long as the file, which is /dev/net/tun's."""
     try:
-        tun = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
         request = struct.pack("16sH22x", TUN.encode(), _IFF_TUN | _IFF_NO_PI | _IFF_VNET_HDR)
         fcntl.ioctl(tun, _TUNSETIFF, request)
     except OSError as error:
-        raise KernelRefused(f"/dev/net/tun: {error.strerror}; the container needs this device and NET_ADMIN") from None
+        raise KernelRefused(f"TUN device: {error.strerror}; the container needs NET_ADMIN") from None
     _run("ip", "link", "set", TUN, "addrgenmode", "none", "up")
     for family, everything in families():
         table = (family, "rule", "add", "pref")
@@ -77,7 +76,6 @@ def open_tun() -> int:
         _run("ip", *table, "40000", "lookup", "101")  # answers that belong to no socket: resets
         _run("ip", family, "route", "add", "local", everything, "dev", "lo", "table", "100")
         _run("ip", family, "route", "add", "default", "dev", TUN, "table", "101")
-    return tun
 
 
 def families() -> list[tuple[str, str]]:
@@ -113,8 +111,11 @@ def lost(opened: socket.socket) -> int:
 
 
 def packet_filter(ports: Sequence[int], offset: int) -> list[tuple[int, int, int, int]]:
-    """Classic BPF: TCP with one of the ports at `offset` of its header, fragments of TCP over IPv4, IPv6 with extension headers."""
-    load_half, load_byte, load_half_x, load_x_header = 0x28, 0x30, 0x48, 0xB1
+    """Classic BPF: TCP with one of the ports at `offset` of its header, fragments of TCP over IPv4, IPv6 with extension headers.
+
+    The kernel has taken a VLAN tag out of the frame by then, and says beside it that there was one: such frames are not read.
+    """
+    load_word, load_half, load_byte, load_half_x, load_x_header = 0x20, 0x28, 0x30, 0x48, 0xB1
     equal, any_set, go, give = 0x15, 0x45, 0x05, 0x06
     count, extensions = len(ports), len(_EXTENSION_HEADERS)
     accept = 13 + extensions + count + 2
@@ -139,7 +140,7 @@ def packet_filter(ports: Sequence[int], offset: int) -> list[tuple[int, int, int
         (give, 0, 0, 0),
         (give, 0, 0, 1 << 18),
     ]
-    return program
+    return [(load_word, 0, 0, _HAD_VLAN_TAG), (equal, 1, 0, 0), (give, 0, 0, 0), *program]
 
 
 def _attach(opened: socket.socket, program: Sequence[tuple[int, int, int, int]]) -> None:

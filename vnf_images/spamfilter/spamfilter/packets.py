@@ -1,7 +1,7 @@
 """IP packets that carry TCP, as far as the relay has to read them; pure.
 
 In: the bytes of an Ethernet frame's payload. Out: what kind of TCP packet it is and of which connection, or None for all else;
-and resets made from a packet. Must agree with the bridge's filter (`kernel.RULES`) on what is TCP: what that one drops is passed on by
+and segments made from a packet. Must agree with the bridge's filter (`kernel.RULES`) on what is TCP: what that one drops is passed on by
 nobody else.
 """
 
@@ -116,14 +116,26 @@ def _segment(head: bytes, start: int, source: bytes, destination: bytes) -> Segm
     return Segment(source, source_port, destination, destination_port, flags, start)
 
 
-def reset_onwards(segment: Segment, packet: bytes) -> bytes | None:
-    """A reset that goes where the segment was going, as its sender would send it; None for a reset or half a header."""
-    if segment.flags & RST or len(packet) < segment.start + 20:
+def keep_alive(segment: Segment, packet: bytes) -> bytes | None:
+    """An empty segment that goes where this one was going, and is answered there whatever is expected (RFC 9293, 3.8.4).
+
+    None where it would have to be one without ACK, where the segment is a reset, and for half a header.
+    """
+    if segment.flags & (RST | ACK) != ACK or len(packet) < segment.start + 20:
         return None
     sequence, acknowledged = struct.unpack_from("!II", packet, segment.start + 4)
     ports = (segment.source_port, segment.destination_port)
-    numbers = (sequence, acknowledged, RST | (segment.flags & ACK))
+    numbers = ((sequence - 1) & 0xFFFFFFFF, acknowledged, ACK)
     return _tcp_packet(segment.source, segment.destination, ports, numbers)
+
+
+def reset_back(segment: Segment, packet: bytes) -> bytes | None:
+    """The reset that answers a segment of a connection that nobody knows (RFC 9293, 3.10.7.1); None where `keep_alive` is."""
+    if segment.flags & (RST | ACK) != ACK or len(packet) < segment.start + 20:
+        return None
+    (acknowledged,) = struct.unpack_from("!I", packet, segment.start + 8)
+    ports = (segment.destination_port, segment.source_port)
+    return _tcp_packet(segment.destination, segment.source, ports, (acknowledged, 0, RST))
 
 
 def refusal(segment: Segment, packet: bytes) -> bytes | None:

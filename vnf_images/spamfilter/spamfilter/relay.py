@@ -16,16 +16,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from spamfilter import kernel
-from spamfilter.flows import Flows, Key, key_to_client, key_to_server
+from spamfilter.flows import Flow, Flows, Key, key_to_client, key_to_server
 from spamfilter.fragments import Fragments, Way
 from spamfilter.metrics import BYTES, DROPS, ERRORS, PACKETS
-from spamfilter.packets import ACK, IPV4, SYN, Fragment, Segment, parse, refusal, reset_onwards
+from spamfilter.packets import ACK, IPV4, SYN, Fragment, Segment, keep_alive, parse, refusal, reset_back
 
 OTHER = {kernel.IN_PORT: kernel.OUT_PORT, kernel.OUT_PORT: kernel.IN_PORT}
 AT_ONCE = 64
 LARGEST = 1 << 17
 HEADER = kernel.VNET_HEADER.size
 NO_OFFLOAD = bytes(HEADER)
+MOST_STRAYS = 1024
 
 
 @dataclass(slots=True)
@@ -38,13 +39,17 @@ class _Port:
 
 @dataclass(slots=True)
 class Relay:
-    """The packets' ways. `live` are the connections that the proxy knows; a SYN of any other is told to `asked`."""
+    """The packets' ways. `live` are the connections that the proxy knows; a SYN of any other is told to `asked`.
+
+    `strays` are connections whose beginning was not seen, apart from `flows` so that they displace none of these.
+    """
 
     tun: int
     tcp_ports: tuple[int, ...]
     asked: Callable[[Key], bool]
     live: set[Key] = field(default_factory=set)
     flows: Flows = field(default_factory=Flows)
+    strays: Flows = field(default_factory=lambda: Flows(MOST_STRAYS))
     _held: dict[Key, bytes] = field(default_factory=dict)
     _ports: dict[str, _Port] = field(default_factory=dict)
 
@@ -138,19 +143,35 @@ class Relay:
         if to_server and segment.flags & SYN and not segment.flags & ACK and key not in self.live:
             self._ask(key, ethernet, data)
             return
-        flow = self.flows.find(key)
+        flow = self.flows.begin(key) if key in self.live else self.flows.find(key)
         if flow is None:
-            DROPS.labels("unknown connection").inc()
-            reset = reset_onwards(segment, data[HEADER + kernel.ETHERNET_LENGTH :])
-            if reset is not None:
-                self._send(OTHER[port.name], ethernet + reset)
+            flow = self.strays.begin(key)
+            flow.saw(to_server, ethernet)
+            self._end_stray(port, flow, segment, data)
             return
-        if to_server:
-            flow.to_server = ethernet
-        else:
-            flow.to_client = ethernet
+        flow.saw(to_server, ethernet)
         if key not in self._held or not to_server:  # a SYN that is repeated while the server is asked has to wait
             self._to_stack(for_stack(data))
+
+    def _end_stray(self, port: _Port, flow: Flow, segment: Segment, data: bytes) -> None:
+        """End a connection that nobody here knows, at both ends: each one's segment is answered by a reset to that end.
+
+        How to address a frame to an end shows only in a frame that the other end sent: that one is made to send one.
+        """
+        DROPS.labels("unknown connection").inc()
+        ethernet, packet = data[HEADER : HEADER + kernel.ETHERNET_LENGTH], data[HEADER + kernel.ETHERNET_LENGTH :]
+        back = flow.to_client if port.name == kernel.IN_PORT else flow.to_server
+        question, reset = keep_alive(segment, packet), reset_back(segment, packet)
+        if back is not None and flow.unanswered is not None:
+            self._send(OTHER[port.name], ethernet + flow.unanswered)
+            flow.unanswered = None
+        if question is None or reset is None:
+            return
+        if back is None:
+            flow.unanswered = reset
+            self._send(OTHER[port.name], ethernet + question)
+        else:
+            self._send(port.name, back + reset)
 
     def _ask(self, key: Key, ethernet: bytes, data: bytes) -> None:
         self.flows.begin(key).to_server = ethernet

@@ -19,7 +19,7 @@ from spamfilter.metrics import ERRORS
 from spamfilter.verdict import Score
 
 SOCKET = "/run/spamd/spamd.sock"
-USER = 10002
+WITHOUT_CAPABILITIES = ("setpriv", "--inh-caps=-all", "--ambient-caps=-all")
 RESTART_AFTER_S = 1.0
 TRIED_EVERY_S = 5.0
 TRIAL_LIMIT_S = 3.0
@@ -71,6 +71,7 @@ class Spamd:
 
     def _start(self) -> subprocess.Popen[str]:
         command = [
+            *WITHOUT_CAPABILITIES,
             "spamd",
             "--local",
             "--nouser-config",
@@ -84,9 +85,6 @@ class Spamd:
         home = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/run/spamd", "LANG": "C", "TMPDIR": "/run/spamd"}
         process = subprocess.Popen(
             command,
-            user=USER,
-            group=USER,
-            extra_groups=[],
             env=home,
             cwd="/run/spamd",
             stderr=subprocess.PIPE,
