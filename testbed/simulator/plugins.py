@@ -52,7 +52,7 @@ class Kind(Generic[T]):
 
     def _not_found(self, name: str, folders: list[Path]) -> str:
         there = sorted({*self.built_in(), *self.aliases, *(each for folder in folders for each in files_in(folder))})
-        looked = ", ".join(str(folder / f"{name}.py") for folder in folders) or "no folder of yours"
+        looked = ", ".join(str(folder / f"{name}.py") for folder in folders) or "a folder of yours (none was given)"
         return f"{self.name} {name!r}: neither one of ours nor in {looked}; there are: {', '.join(there)}"
 
     def _class_of(self, path: Path) -> type[T]:
