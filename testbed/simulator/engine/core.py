@@ -1,0 +1,383 @@
+"""The event core: packets through links and VNF instances, on a heap of plain tuples. `reference.py` says the same in SimPy.
+
+In: flows, and actions at given times (`at`). Out: counters of instances, and the recorder's streams. What happens at equal times
+happens in the order of KINDS, then of requests and packets, so that a run does not depend on the order of insertion.
+
+A link is first come, first served with a known time for each packet, so a packet's times on it are known when it arrives, and
+it takes one event. A VNF instance has `max_share` servers and one queue; its speed may change while packets wait.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from heapq import heappop, heappush, heapreplace
+from math import ceil, nan
+from random import Random
+from typing import Any
+
+from testbed.simulator.engine.parts import Flow, LinkAtWork, Packet, Rules, Watch
+from testbed.simulator.engine.streams import PacketEvent, Recorder
+from testbed.simulator.model.entities import Entities
+from testbed.simulator.model.state import VnfInstance
+
+KINDS = ("action", "service ends", "arrival", "deadline", "creation")
+ACTION, SERVED, ARRIVAL, DEADLINE, CREATION = range(5)
+FLUSH_EVERY = 4096  # packets created
+
+Event = tuple[float, int, int, Any]
+
+
+class Core:
+    """A round's events. `now`: the time of the event that is being handled (ms).
+
+    Args:
+        seeds: gives the random stream of something by its kind and number: ("link", 3), ("vnf", 0).
+    """
+
+    def __init__(
+        self, entities: Entities, rules: Rules, recorder: Recorder, seeds: Callable[[str, int], Random]
+    ) -> None:
+        self.rules, self.recorder = rules, recorder
+        self.now = 0.0
+        self.created = 0
+        self.active_requests = 0
+        self.links: dict[str, LinkAtWork] = {
+            name: LinkAtWork(link, number) for number, (name, link) in enumerate(entities.links.items())
+        }
+        self.watches: Mapping[str, Watch] = {
+            name: Watch(number, sfc) for number, (name, sfc) in enumerate(entities.sfcs.items())
+        }
+        self._heap: list[Event] = []
+        self._actions = 0
+        self._seeds = seeds
+        self._randoms: dict[tuple[str, int], Random] = {}
+
+    # what the simulation asks for ------------------------------------------------------------------------------------
+    def at(self, time: float, action: Callable[[], None]) -> None:
+        """Do this at a time that is not before now; before everything else of that time, in the order of asking."""
+        self._actions += 1
+        heappush(self._heap, (time, ACTION, self._actions, action))
+
+    def begin(self, flow: Flow) -> None:
+        """Create a flow's packets from now on."""
+        self.active_requests += 1
+        event = self._next_creation(flow)
+        if event is not None:
+            heappush(self._heap, event)
+
+    def end(self, flow: Flow) -> None:
+        """Create no more packets of a flow."""
+        if not flow.ended:
+            flow.ended = True
+            self.active_requests -= 1
+
+    def wake(self, instance: VnfInstance) -> None:
+        """Packets that waited for an instance to start up, or for more servers, are served."""
+        while instance.queue and instance.busy < instance.vnf.max_share and self.now >= instance.ready_at:
+            heappush(self._heap, self._serve(instance.queue.popleft(), instance))
+
+    def abandon(self, instance: VnfInstance) -> None:
+        """An instance is gone: the packets that wait in it are orphans; those in service will be."""
+        while instance.queue:
+            self._finish(instance.queue.popleft(), PacketEvent.ORPHAN)
+
+    def run(self, until: float) -> None:  # one long function: a call costs as much as an event's arithmetic
+        """Handle every event up to and including this time."""
+        heap, recorder, integer_times, hold_link = (
+            self._heap,
+            self.recorder,
+            self.rules.integer_times,
+            self.rules.hold_link,
+        )
+        size_by_demand, all_links, flush_at = self.rules.size_by_demand, self.links, self.created + FLUSH_EVERY
+        links, arrivals, _starts = recorder.links, recorder.vnf_arrivals, recorder.vnf_starts
+        ends_stream, packets = recorder.vnf_ends, recorder.packets
+        push, pop, replace = heappush, heappop, heapreplace
+        while heap and heap[0][0] <= until:
+            now, kind, _, subject = heap[0]
+            self.now = now
+            off = False  # whether the event has been taken off the heap, or replaced by another
+            # What has happened, and to which packet.
+            if kind == ARRIVAL:
+                packet: Packet = subject
+            elif kind == SERVED:
+                packet = subject
+                instance: VnfInstance = packet.steps[packet.position]  # type: ignore[assignment]
+                vnf, size = instance.vnf, packet.size
+                instance.processed += 1
+                instance.busy -= 1
+                if instance.busy:
+                    work = size * vnf.packet_cpu_demand
+                    instance.cpu_usage -= work
+                    instance.mem_usage -= work * vnf.packet_mem_demand
+                else:  # no sums of rounding errors
+                    instance.cpu_usage = instance.mem_usage = 0.0
+                if ends_stream is not None:
+                    ends_stream.extend(
+                        (
+                            packet.flow.number,
+                            packet.number,
+                            instance.number,
+                            size,
+                            packet.arrived,
+                            instance.cpu,
+                            instance.cpu_usage,
+                            instance.mem,
+                            instance.mem_usage,
+                            now,
+                        )
+                    )
+                if instance.queue and instance.busy < vnf.max_share:
+                    off = True
+                    replace(heap, self._serve(instance.queue.popleft(), instance))
+                if not instance.active:
+                    self._finish(packet, PacketEvent.ORPHAN)
+                    if not off:
+                        pop(heap)
+                    continue
+                packet.carried = size * vnf.packet_network_demand if size_by_demand else size
+                packet.position += 1
+            elif kind == CREATION:
+                off = True
+                flow: Flow = subject
+                if flow.ended:
+                    pop(heap)
+                    continue
+                size = flow.next_size
+                following = self._next_creation(flow)
+                if following is None:
+                    pop(heap)
+                else:
+                    replace(heap, following)
+                placed = flow.sfc
+                sfc = placed.instance
+                packet = Packet(flow, flow.created, size, now, placed.next_path(all_links), self.active_requests)
+                flow.created += 1
+                self.created += 1
+                sfc.created += 1
+                sfc.last_packet = now
+                if packets is not None:
+                    packets.extend((flow.number, packet.number, PacketEvent.CREATED, now))
+                watch = flow.watch
+                watch.packets.append(packet)
+                if not watch.armed:
+                    watch.armed = True
+                    push(heap, (now + watch.max_latency, DEADLINE, watch.number, watch))
+                if flow.penalty is not None:
+                    penalty = size * flow.penalty[0] + flow.penalty[1]
+                    packet.penalty = ceil(penalty) if integer_times else penalty
+                    push(heap, (now + packet.penalty, ARRIVAL, packet.key, packet))
+                    continue
+            else:
+                pop(heap)
+                if kind == DEADLINE:
+                    self._deadline(subject)
+                else:
+                    subject()
+                if self.created >= flush_at:
+                    flush_at = self.created + FLUSH_EVERY
+                    recorder.flush(self.now)
+                continue
+            # What it does at the step that it has reached.
+            element = packet.steps[packet.position]
+            if element.__class__ is LinkAtWork:
+                link: LinkAtWork = element
+                start = link.free_at
+                if start < now:
+                    start = now
+                if link.limited and self._refuses(link, packet, start):
+                    if not off:
+                        pop(heap)
+                    continue
+                sent = start + packet.carried * link.ms_per_size
+                link.free_at = sent
+                sent += link.propagation
+                if hold_link:
+                    link.free_at = sent
+                link.sent += 1
+                if links is not None:
+                    self._record_link(packet, link, 0, start, sent)
+                packet.position += 1
+                event = (sent, ARRIVAL, packet.key, packet)
+            elif element is None:
+                self._finish(packet, PacketEvent.PROCESSED)
+                if not off:
+                    pop(heap)
+                continue
+            else:
+                instance = element  # type: ignore[assignment]
+                if not instance.active:
+                    self._finish(packet, PacketEvent.ORPHAN)
+                    if not off:
+                        pop(heap)
+                    continue
+                vnf, size = instance.vnf, packet.size
+                packet.arrived = now
+                work = size * vnf.packet_cpu_demand
+                instance.arrived += 1
+                instance.offered += work
+                free = instance.busy < vnf.max_share and instance.ready_at <= now
+                full = not free and 0 <= vnf.max_packet_queue <= len(instance.queue)
+                if arrivals is not None:
+                    arrivals.extend((packet.flow.number, packet.number, instance.number, size, full, now))
+                if not free:
+                    if full:
+                        instance.dropped += 1
+                        self._finish(packet, PacketEvent.DROPPED_VNF_QUEUE)
+                    else:
+                        instance.queue.append(packet)
+                    if not off:
+                        pop(heap)
+                    continue
+                event = self._serve(packet, instance)
+            if off:
+                push(heap, event)
+            else:
+                replace(heap, event)
+        self.now = until
+
+    def close(self, instances: Iterable[VnfInstance]) -> None:
+        """Record the packets that are under way, on links and in these instances."""
+        packets = [event[3] for event in self._heap if isinstance(event[3], Packet)]
+        packets += [packet for instance in instances for packet in instance.queue]
+        for packet in sorted(packets, key=lambda each: each.key):
+            self._record_end(packet, PacketEvent.ACTIVE)
+
+    # packets begin ---------------------------------------------------------------------------------------------------
+    def _next_creation(self, flow: Flow) -> Event | None:
+        if flow.ended:
+            return None
+        following = next(flow.packets, None)
+        if following is None:
+            return None
+        gap, flow.next_size = following
+        time = self.now + gap
+        return (time, CREATION, flow.number, flow) if time <= flow.until else None
+
+    # packets move ----------------------------------------------------------------------------------------------------
+    def _refuses(self, link: LinkAtWork, packet: Packet, start: float) -> bool:
+        """Whether a link drops a packet, as too many wait, or loses it while it sends it."""
+        now, limit, starts = self.now, link.limit, link.starts
+        if limit >= 0:
+            while starts and starts[0] <= now:
+                starts.popleft()
+            if start > now:
+                if len(starts) >= limit:
+                    link.dropped += 1
+                    self._record_link(packet, link, 1, nan, nan)
+                    self._finish(packet, PacketEvent.DROPPED_LINK_QUEUE)
+                    return True
+                starts.append(start)
+        if link.loss and self._random("link", link.number).random() < link.loss:
+            link.lost += 1
+            ends = start + packet.carried * link.ms_per_size
+            link.free_at = ends + link.propagation if self.rules.hold_link else ends
+            self._record_link(packet, link, 2, start, ends)
+            self._finish(packet, PacketEvent.LOST)
+            return True
+        return False
+
+    def _serve(self, packet: Packet, instance: VnfInstance) -> Event:
+        """Behaviour, "VNF instance": work / cpu, and access to remote data and to the disk, slower where it has too much to do."""
+        vnf = instance.vnf
+        work = packet.size * vnf.packet_cpu_demand
+        instance.busy += 1
+        instance.cpu_usage += work
+        instance.mem_usage += work * vnf.packet_mem_demand
+        if instance.mem_usage > instance.mem_peak:
+            instance.mem_peak = instance.mem_usage
+        remote = disk = 0.0
+        probability = vnf.remote_data_access_prob
+        if probability and self._random("vnf", instance.number).random() < probability:
+            remote = vnf.remote_data_access_cost
+        if instance.mem_usage > instance.mem:
+            disk = instance.node.disk_delay
+        took = work / instance.cpu * 1000 + remote + disk
+        if instance.cpu_usage > instance.cpu:
+            took *= instance.cpu_usage / instance.cpu
+        if self.rules.integer_times:
+            took = int(took)
+        instance.busy_ms += took
+        ends = self.now + took
+        starts = self.recorder.vnf_starts
+        if starts is not None:
+            starts.extend(
+                (
+                    packet.flow.number,
+                    packet.number,
+                    instance.number,
+                    packet.size,
+                    remote,
+                    disk,
+                    instance.cpu,
+                    instance.cpu_usage,
+                    instance.mem,
+                    instance.mem_usage,
+                    self.now,
+                    ends,
+                )
+            )
+        return (ends, SERVED, packet.key, packet)
+
+    # packets end -----------------------------------------------------------------------------------------------------
+    def _finish(self, packet: Packet, fate: PacketEvent) -> None:
+        packet.done = True
+        instance = packet.flow.sfc.instance
+        instance.ended += 1
+        instance.last_packet = self.now
+        if fate is PacketEvent.PROCESSED:
+            instance.processed += 1
+        elif fate is PacketEvent.ORPHAN:
+            instance.orphaned += 1
+        else:
+            instance.dropped += 1
+        packets = self.recorder.packets
+        if packets is not None:
+            packets.extend((packet.flow.number, packet.number, fate, self.now))
+        self._record_end(packet, fate)
+
+    def _deadline(self, watch: Watch) -> None:
+        """Mark what is still under way at its deadline, at the exact time (document, "Packet"); wait for the next one."""
+        now, latency, waiting = self.now, watch.max_latency, watch.packets
+        while waiting:
+            packet = waiting[0]
+            if not packet.done:
+                if packet.created + latency > now:
+                    heappush(self._heap, (packet.created + latency, DEADLINE, watch.number, watch))
+                    return
+                packet.violated = True
+                packet.flow.sfc.instance.violated += 1
+                if self.recorder.packets is not None:
+                    self.recorder.packets.extend((packet.flow.number, packet.number, PacketEvent.VIOLATED, now))
+            waiting.popleft()
+        watch.armed = False
+
+    # records ---------------------------------------------------------------------------------------------------------
+    def _record_link(self, packet: Packet, link: LinkAtWork, fate: int, start: float, sent: float) -> None:
+        if self.recorder.links is None:
+            return
+        following = next((step.number for step in packet.steps[packet.position :] if isinstance(step, VnfInstance)), -1)
+        self.recorder.links.extend(
+            (packet.flow.number, packet.number, link.number, following, packet.carried, fate, self.now, start, sent)
+        )
+
+    def _record_end(self, packet: Packet, fate: PacketEvent) -> None:
+        if self.recorder.ended is not None:
+            self.recorder.ended.extend(
+                (
+                    packet.flow.number,
+                    packet.number,
+                    packet.created,
+                    packet.size,
+                    packet.active_requests,
+                    self.now - packet.created,
+                    packet.penalty,
+                    packet.violated,
+                    fate,
+                )
+            )
+
+    def _random(self, kind: str, number: int) -> Random:
+        key = (kind, number)
+        random = self._randoms.get(key)
+        if random is None:
+            random = self._randoms[key] = self._seeds(*key)
+        return random

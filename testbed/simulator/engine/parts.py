@@ -1,0 +1,168 @@
+"""What both engines are made of: packets, flows, links at work, and the paths of an SFC instance.
+
+In: entities and instances. Out: mutable objects that an engine changes. Must not do: know what time it is.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import lcm
+
+from testbed.simulator.model.entities import Link, Sfc
+from testbed.simulator.model.state import SfcInstance, VnfInstance
+
+REQUEST_BITS = 40  # a packet's key is its request's number, then its own: the order of packets at equal times
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How time is counted. The defaults are the correct ones; the original did otherwise (decision 0012).
+
+    integer_times: service times and penalties are cut to whole ms. hold_link: a link is taken while a packet propagates.
+    size_by_demand: a link after a VNF carries size times its `packet_network_demand`.
+    """
+
+    integer_times: bool = False
+    hold_link: bool = False
+    size_by_demand: bool = True
+
+
+class LinkAtWork:
+    """A link and until when it is taken. `starts`: when those that wait will start, where the queue has a limit."""
+
+    __slots__ = (
+        "dropped",
+        "free_at",
+        "limit",
+        "limited",
+        "link",
+        "loss",
+        "lost",
+        "ms_per_size",
+        "number",
+        "propagation",
+        "sent",
+        "starts",
+    )
+
+    def __init__(self, link: Link, number: int) -> None:
+        self.link, self.number = link, number
+        self.ms_per_size, self.propagation, self.loss = 1000 / link.bandwidth, link.propagation, link.loss_rate
+        self.limit = link.max_packet_queue
+        self.limited = self.limit >= 0 or self.loss > 0
+        self.free_at = 0.0
+        self.starts: deque[float] = deque()
+        self.sent = self.dropped = self.lost = 0
+
+
+Steps = tuple[LinkAtWork | VnfInstance | None, ...]
+"""What a packet passes, in order; None is the end."""
+
+
+class Flow:
+    """A placed request's packets. `until`: none is created after it. penalty: ms a unit of size, and ms, while its user is away."""
+
+    __slots__ = (
+        "created",
+        "ended",
+        "key",
+        "name",
+        "next_size",
+        "number",
+        "packets",
+        "penalty",
+        "sfc",
+        "until",
+        "watch",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        name: str,
+        sfc: "PlacedSfc",
+        packets: Iterator[tuple[float, float]],
+        until: float,
+        watch: "Watch",
+    ) -> None:
+        self.number, self.name, self.sfc, self.packets, self.until, self.watch = (
+            number,
+            name,
+            sfc,
+            packets,
+            until,
+            watch,
+        )
+        self.key = number << REQUEST_BITS
+        self.penalty: tuple[float, float] | None = None
+        self.created = 0
+        self.next_size = 0.0
+        self.ended = False
+
+
+class Packet:
+    """A packet. `carried`: its size on the next link; `position`: of the step that it is at; `arrived`: at that step."""
+
+    __slots__ = (
+        "active_requests", "arrived", "carried", "created", "done", "flow", "key", "number", "penalty", "position", "size",
+        "steps", "violated",
+    )  # fmt: skip
+
+    arrived: float
+
+    def __init__(
+        self, flow: Flow, number: int, size: float, created: float, steps: Steps, active_requests: int
+    ) -> None:
+        self.flow, self.number, self.size, self.created, self.steps = flow, number, size, created, steps
+        self.key = flow.key + number
+        self.carried = size
+        self.position = 0
+        self.done = self.violated = False
+        self.penalty = 0.0
+        self.active_requests = active_requests
+
+
+class Watch:
+    """Packets of one SFC in the order of their deadlines, which is that of their creation."""
+
+    __slots__ = ("armed", "max_latency", "number", "packets")
+
+    def __init__(self, number: int, sfc: Sfc) -> None:
+        self.number, self.max_latency = number, sfc.max_latency
+        self.packets: deque[Packet] = deque()
+        self.armed = False
+
+
+class PlacedSfc:
+    """The paths of an SFC instance: packet k takes instance k modulo their number at every stage."""
+
+    __slots__ = ("instance", "paths", "turn", "version")
+
+    def __init__(self, instance: SfcInstance) -> None:
+        self.instance = instance
+        self.version = -1
+        self.paths: list[Steps] = []
+        self.turn = 0
+
+    def next_path(self, links: dict[str, LinkAtWork]) -> Steps:
+        """The path of the next packet."""
+        if self.version != self.instance.version:
+            self.version = self.instance.version
+            stages = [stage.instances for stage in self.instance.stages]
+            self.paths = [
+                self._path([instances[turn % len(instances)] for instances in stages], links)
+                for turn in range(lcm(*(len(instances) for instances in stages)))
+            ]
+        turn = self.turn
+        self.turn = turn + 1
+        return self.paths[turn % len(self.paths)]
+
+    def _path(self, instances: list[VnfInstance], links: dict[str, LinkAtWork]) -> Steps:
+        steps: list[LinkAtWork | VnfInstance | None] = []
+        at = self.instance.ingress
+        for each in instances:
+            steps += [links[link.name] for link in self.instance.routes[at, each.node.name]]
+            steps.append(each)
+            at = each.node.name
+        steps += [links[link.name] for link in self.instance.routes[at, self.instance.egress]]
+        return (*steps, None)
