@@ -1,5 +1,6 @@
 """A small edge: nodes in a ring, one chain of two VNF types, and loads as a test wants them."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -75,7 +76,7 @@ def make(
     chains = []
     for i, stages in enumerate(placed):
         stops = [first, *stages, first]
-        routes = tuple(state.routes(a, b)[0] for a, b in zip(stops, stops[1:], strict=False))
+        routes = tuple(state.routes(a, b)[0] for a, b in itertools.pairwise(stops))
         chains.append(state.place(requests[f"r_{i}"], Plan(tuple(New(n) for n in stages), routes))[0])
     world = World(state, chains)
     world.vnfs = dict.fromkeys(state.vnf_instances, IDLE)

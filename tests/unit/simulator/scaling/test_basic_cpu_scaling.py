@@ -49,7 +49,7 @@ def test_what_was_not_measured_or_starts_or_drains_stays(world, a_load) -> None:
 
 
 def test_impossible_parameters_are_named() -> None:
-    with pytest.raises(ValueError, match="cpu_usage_max: 0.5: expected no less than cpu_usage_min 0.7"):
+    with pytest.raises(ValueError, match=r"cpu_usage_max: 0.5: expected no less than cpu_usage_min 0.7"):
         BasicCPUScaling(cpu_usage_max=0.5)
     with pytest.raises(ValueError, match="cpu_increment: -1: expected at least 0"):
         BasicCPUScaling(cpu_increment=-1)
