@@ -7,6 +7,7 @@ import dataclasses
 import json
 import typing
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ def from_json(value: object, file: str = "") -> Entities:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.value
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, tuple):
