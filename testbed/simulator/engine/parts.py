@@ -55,7 +55,15 @@ class LinkAtWork:
         self.sent = self.dropped = self.lost = 0
 
 
-Steps = tuple[LinkAtWork | VnfInstance | None, ...]
+class Gone:
+    """What is left of an SFC instance that has ended: it makes orphans of packets, as a VNF instance that is not active does."""
+
+    active = False
+    number = -1
+
+
+GONE = Gone()
+Steps = tuple[LinkAtWork | VnfInstance | Gone | None, ...]
 """What a packet passes, in order; None is the end."""
 
 
@@ -148,6 +156,9 @@ class PlacedSfc:
         """The path of the next packet."""
         if self.version != self.instance.version:
             self.version = self.instance.version
+            if not self.instance.active:
+                self.paths = [(GONE, None)]
+                return self.paths[0]
             stages = [stage.instances for stage in self.instance.stages]
             self.paths = [
                 self._path([instances[turn % len(instances)] for instances in stages], links)
@@ -158,7 +169,7 @@ class PlacedSfc:
         return self.paths[turn % len(self.paths)]
 
     def _path(self, instances: list[VnfInstance], links: dict[str, LinkAtWork]) -> Steps:
-        steps: list[LinkAtWork | VnfInstance | None] = []
+        steps: list[LinkAtWork | VnfInstance | Gone | None] = []
         at = self.instance.ingress
         for each in instances:
             steps += [links[link.name] for link in self.instance.routes[at, each.node.name]]

@@ -1,0 +1,164 @@
+"""Runs a simulation's rounds, one after another or in several processes, into a folder of results.
+
+In: a Scenario, parameters with the algorithms' names, folders. Out: `Entities/` and `Round_N/` with the documented files, and each
+round's RoundResult. A round that fails leaves what it has written, and its traceback in the error folder.
+"""
+
+import multiprocessing
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from testbed.simulator.placement.base import Placement
+from testbed.simulator.placement.registry import find as find_placement
+from testbed.simulator.records.entities import Outcome, write_end, write_entities, write_process_time
+from testbed.simulator.records.writer import RoundRecorder
+from testbed.simulator.scaling.base import Scaling
+from testbed.simulator.scaling.registry import find as find_scaling
+from testbed.simulator.simulation.round import Round, RoundResult, Scenario
+from testbed.simulator.specification.arguments import check_arguments
+from testbed.simulator.specification.parameters import Parameters
+
+Progress = Callable[[int, float, int], None]
+"""Told a round's number, its simulated time and its packets so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that the rounds of one simulation need. `pictures`: of placements; `errors`: where tracebacks go."""
+
+    scenario: Scenario
+    parameters: Parameters
+    results: Path
+    algorithms: tuple[Path, ...] = ()
+    pictures: bool = False
+    errors: Path | None = None
+    file: str = ""
+
+
+class RoundFailedError(RuntimeError):
+    """A round ended with an exception; its text is the traceback."""
+
+
+def algorithms(job: Job) -> tuple[Placement, list[Scaling]]:
+    """New algorithms as the parameters name them.
+
+    Raises:
+        ValueError: an unknown name, or arguments that do not fit its constructor.
+    """
+    parameters = job.parameters
+    placement_class = find_placement(parameters.placement.heuristic, job.algorithms)
+    placement = placement_class(
+        **check_arguments(placement_class, parameters.placement.parameters, "placement.parameters", job.file)
+    )
+    scalings = []
+    for path in ("scaling", "scaling_up", "scaling_down"):
+        named = getattr(parameters, path)
+        if named is not None:
+            scaling_class = find_scaling(named.heuristic, job.algorithms)
+            scalings.append(
+                scaling_class(**check_arguments(scaling_class, named.parameters, f"{path}.parameters", job.file))
+            )
+    return placement, scalings
+
+
+def run_round(job: Job, number: int, progress: Progress | None = None) -> RoundResult:
+    """One round, with its files.
+
+    Raises:
+        RoundFailedError: anything went wrong in it.
+    """
+    simulation = job.scenario.parameters
+    folder = job.results / f"Round_{number}"
+    began = perf_counter()
+    recorder = RoundRecorder(
+        folder,
+        job.scenario.entities,
+        log_format=simulation.log_format,
+        links=simulation.log_link_events,
+        vnf=simulation.log_vnf_instance_events,
+        packets=simulation.log_packet_events,
+    )
+    try:
+        placement, scalings = algorithms(job)
+        told = None if progress is None else (lambda time, packets: progress(number, time, packets))
+        one = Round(job.scenario, number, placement, scalings, recorder, told)
+        result = one.run()
+        recorder.close()
+        life = one.lifecycle
+        sfcs = sorted([*life.ended_sfcs, *one.state.sfc_instances.values()], key=lambda each: each.number)
+        vnfs = sorted([*life.ended_vnfs, *one.state.vnf_instances.values()], key=lambda each: each.number)
+        write_end(folder, sfcs, vnfs, simulation.log_format)
+        result.seconds = perf_counter() - began
+        write_process_time(folder, result.seconds)
+        result.outcomes = {name: instance.name for name, instance in life.placed.items()}
+        return result
+    except Exception as problem:
+        text = traceback.format_exc()
+        recorder.close()
+        if job.errors is not None:
+            job.errors.mkdir(parents=True, exist_ok=True)
+            (job.errors / f"round_{number}.txt").write_text(text)
+        raise RoundFailedError(f"round {number}: {type(problem).__name__}: {problem}\n{text}") from problem
+
+
+def run(job: Job, jobs: int = 1, progress: Progress | None = None) -> list[RoundResult]:
+    """All rounds, `jobs` at a time.
+
+    Raises:
+        ValueError: an algorithm cannot be had; nothing has been written.
+        RoundFailedError: a round failed.
+    """
+    algorithms(job)
+    job.results.mkdir(parents=True, exist_ok=True)
+    log_format = job.scenario.parameters.log_format
+    write_entities(job.results / "Entities", job.scenario.entities, log_format=log_format)
+    numbers = range(job.scenario.parameters.num_rounds)
+    if jobs == 1 or len(numbers) == 1:
+        results = [run_round(job, number, progress) for number in numbers]
+    else:
+        results = _in_processes(job, numbers, min(jobs, len(numbers)), progress)
+    outcomes = {name: Outcome(instance) for name, instance in results[0].outcomes.items()}
+    write_entities(job.results / "Entities", job.scenario.entities, outcomes, log_format)
+    return results
+
+
+def _in_processes(job: Job, numbers: Sequence[int], jobs: int, progress: Progress | None) -> list[RoundResult]:
+    context = multiprocessing.get_context("spawn")
+    results: dict[int, RoundResult] = {}
+    with context.Manager() as manager:
+        told: Any = manager.Queue()
+        with context.Pool(jobs) as pool:
+            waiting = {number: pool.apply_async(_work, (job, number, told)) for number in numbers}
+            pool.close()
+            while waiting:
+                while not told.empty():
+                    seen = told.get()
+                    if progress is not None:
+                        progress(*seen)
+                for number, each in list(waiting.items()):
+                    if each.ready():
+                        results[number] = each.get()
+                        del waiting[number]
+                next(iter(waiting.values())).wait(0.1) if waiting else None
+            pool.join()
+    return [results[number] for number in numbers]
+
+
+def _work(job: Job, number: int, told: Any) -> RoundResult:
+    return run_round(job, number, lambda *seen: told.put(seen))
+
+
+def with_seed(parameters: Parameters, seed: int | None) -> Parameters:
+    """The parameters, with another seed where one is given."""
+    if seed is None:
+        return parameters
+    return replace(parameters, simulation=replace(parameters.simulation, random_seed=seed))
+
+
+def without_packets(parameters: Parameters) -> Parameters:
+    """The parameters, for placements alone."""
+    return replace(parameters, simulation=replace(parameters.simulation, packet_generation=False))
