@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import io
 import json
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -19,10 +21,12 @@ from typing import Any
 import pytest
 
 from tests.lab.test_images import CLIENT, Bench, eventually, run
+from tests.support.firewall_bench import SERVER, STREAM, TO_CLIENT, TO_SERVER, made
+from tests.support.firewall_bench import raw as whole_frames
+from tests.support.frames import ACK, frame, mac, tcp
 
 pytestmark = pytest.mark.lab
 
-SERVER = "imgt-srv"
 MANAGEMENT = "10.254.0.21"
 SERVER_V4, SERVER_V6 = "10.9.0.2", "fd00:9::2"
 STREAM_SERVER = Path(__file__).resolve().parents[1] / "support" / "stream_server.py"
@@ -52,18 +56,33 @@ class Site:
         volumes = {str(self.rules): {"bind": "/rules", "mode": "ro"}}
         given = {"MGMT_ADDRESS": f"{MANAGEMENT}/24", "SIGNATURES_FOLDER": "/rules", **environment}
         self.container = self.bench.start("antivirus", "av1", volumes, **given)
+        run("ip", "-n", SERVER, "link", "set", "lo", "up")
+        self.plug()
+        command = ["ip", "netns", "exec", SERVER, sys.executable, str(STREAM_SERVER), str(self.served)]
+        self.server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.server.stdout is not None and self.server.stdout.readline() == "ready\n"
+        self.wait()
+
+    def plug(self) -> None:
         self.bench.cable(self.container, "mgmt0", "avm0", "10.254.0.1/24")
         self.bench.cable(self.container, "in0", "av-in", "10.9.0.1/24", "fd00:9::1/64")
+        run("ip", "-n", CLIENT, "link", "set", "av-in", "address", TO_CLIENT)
         pid = str(self.container.attrs["State"]["Pid"])
         run("ip", "-n", SERVER, "link", "add", "eth0", "type", "veth", "peer", "name", "out0", "netns", pid)
         run("ip", "netns", "exec", SERVER, "ethtool", "-K", "eth0", "tx", "off", "rx", "off")
         for address in (f"{SERVER_V4}/24", f"{SERVER_V6}/64"):
             run("ip", "-n", SERVER, "addr", "add", address, "dev", "eth0")
-        for link in ("lo", "eth0"):
-            run("ip", "-n", SERVER, "link", "set", link, "up")
-        command = ["ip", "netns", "exec", SERVER, sys.executable, str(STREAM_SERVER), str(self.served)]
-        self.server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self.server.stdout is not None and self.server.stdout.readline() == "ready\n"
+        run("ip", "-n", SERVER, "link", "set", "eth0", "address", TO_SERVER, "up")
+
+    def restart(self) -> None:
+        """The container forgets everything; meanwhile nothing passes."""
+        self.container.restart(timeout=8)
+        for where, name in ((CLIENT, "avm0"), (CLIENT, "av-in"), (SERVER, "eth0")):
+            run("ip", "-n", where, "link", "del", name, check=False)  # gone already where the kernel was quick
+        self.plug()
+        self.wait()
+
+    def wait(self) -> None:
         try:
             eventually(lambda: self.bench.ok(MANAGEMENT) or self.ended(), 15)
             address = f"[{SERVER_V6}]:80"
@@ -302,6 +321,59 @@ def test_fragments_are_put_together_before_they_are_looked_at(site: Site, host: 
     bad, _ = request(b"-" * 300 + EICAR + b"-" * 300)
     said = raw(site, [(0, bad)], host, fragment=40)
     assert said["received"] == "" and said["reset"]
+
+
+def test_a_connection_in_its_middle_is_reset_on_both_sides_at_once(site: Site) -> None:
+    """As after a move to another instance: this one has not seen the start. Either side may speak first."""
+    pairs, listeners = [], []
+    for version, address in ((4, SERVER_V4), (6, SERVER_V6)):
+        listener = made(SERVER, version, STREAM)
+        listeners.append(listener)
+        listener.bind((address, 587))
+        listener.listen()
+        for _ in range(2):
+            client = made(CLIENT, version, STREAM)
+            client.connect((address, 587))
+            pairs.append((client, listener.accept()[0]))
+    for client, server in pairs:
+        client.sendall(b"before")
+        assert server.recv(100) == b"before"
+    site.restart()
+    before = site.drops("mid-stream-reset")
+    for index, ends in enumerate(pairs):
+        speaker, other = ends if index % 2 else ends[::-1]
+        other.settimeout(1)  # a repetition would come a fifth of a second after the segment
+        speaker.settimeout(1)
+        speaker.sendall(b"after")
+        for end in (other, speaker):
+            with pytest.raises(ConnectionResetError):
+                end.recv(100)
+    assert before + 4 <= site.drops("mid-stream-reset") <= before + 12
+    for socket_ in (*listeners, *(end for ends in pairs for end in ends)):
+        socket_.close()
+
+
+def test_in_place_of_an_unknown_segment_go_frames_of_its_path_that_carry_nothing(site: Site) -> None:
+    with whole_frames(SERVER, "eth0") as server, whole_frames(CLIENT, "av-in") as client:
+        client.send(frame(TO_SERVER, TO_CLIENT, tcp("10.9.0.1", SERVER_V4, 5000, 8080, ACK, EICAR)))
+        came = [seen for seen in frames_of(server, 5000) if seen[:6] == mac(TO_SERVER)]
+        back = [seen for seen in frames_of(client, 5000) if seen[:6] == mac(TO_CLIENT)]
+    assert [seen[:12] for seen in came] == [mac(TO_SERVER) + mac(TO_CLIENT)] * 2
+    assert [seen[46:48].hex() for seen in came] == ["5004", "5010"], "a reset, then an acknowledgement"
+    assert [int.from_bytes(seen[38:42], "big") for seen in came] == [1000, 1000]
+    assert all(len(seen) == 54 for seen in came)
+    assert [(seen[47] & 0x04, int.from_bytes(seen[38:42], "big")) for seen in back] == [(0x04, 2000)]
+
+
+def frames_of(wire: socket.socket, port: int) -> list[bytes]:
+    """The frames of a client's TCP port that come within a while, both ways."""
+    seen = []
+    with contextlib.suppress(TimeoutError):
+        while True:
+            data = wire.recv(65536)
+            if data[23:24] == b"\x06" and port in (int.from_bytes(data[at : at + 2], "big") for at in (34, 36)):
+                seen.append(data)
+    return seen
 
 
 def test_many_connections_at_once(site: Site) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import ssl
 import subprocess
 import sys
 import time
@@ -14,10 +16,10 @@ from typing import Any
 import pytest
 
 from tests.lab.test_images import CLIENT, Bench, eventually, run
+from tests.support.firewall_bench import SERVER, STREAM, TO_CLIENT, TO_SERVER, made
 
 pytestmark = pytest.mark.lab
 
-SERVER = "imgt-srv"
 V4, V6 = "10.7.0.2", "fd07::2"
 MGMT = "10.254.0.21"
 CONFIG = """
@@ -91,16 +93,29 @@ class Wire:
         (self.folder / "contentfilter.toml").write_text(config)
 
     def plug(self) -> None:
-        self.bench.cable(self.container, "mgmt0", "cm0", "10.254.0.1/24")
-        self.bench.cable(self.container, "in0", "c-in", "10.7.0.1/24", "fd07::1/64")
         run("ip", "netns", "add", SERVER)
         run("ip", "-n", SERVER, "link", "set", "lo", "up")
+        self.cables()
+
+    def restart(self) -> None:
+        """The container forgets everything; meanwhile nothing passes."""
+        self.container.restart(timeout=8)
+        for where, name in ((CLIENT, "cm0"), (CLIENT, "c-in"), (SERVER, "s0")):
+            run("ip", "-n", where, "link", "del", name, check=False)  # gone already where the kernel was quick
+        self.cables()
+        eventually(lambda: self.bench.ok(MGMT))
+        eventually(lambda: self.curl("good.example", "-o", "/dev/null", to=V6)[0] == 0)
+
+    def cables(self) -> None:
+        self.bench.cable(self.container, "mgmt0", "cm0", "10.254.0.1/24")
+        self.bench.cable(self.container, "in0", "c-in", "10.7.0.1/24", "fd07::1/64")
+        run("ip", "-n", CLIENT, "link", "set", "c-in", "address", TO_CLIENT)
         pid = str(self.container.attrs["State"]["Pid"])
         run("ip", "-n", SERVER, "link", "add", "s0", "type", "veth", "peer", "name", "out0", "netns", pid)
         run("ip", "netns", "exec", SERVER, "ethtool", "-K", "s0", "tx", "off", "rx", "off")
         for address in (f"{V4}/24", f"{V6}/64"):
             run("ip", "-n", SERVER, "addr", "add", address, "dev", "s0", "nodad")
-        run("ip", "-n", SERVER, "link", "set", "s0", "up")
+        run("ip", "-n", SERVER, "link", "set", "s0", "address", TO_SERVER, "up")
 
     def serve(self) -> None:
         for port in (80, 8080):
@@ -279,6 +294,7 @@ def test_tls_by_server_name(wire: Wire) -> None:
     assert "New, TLSv1.3" in wire.s_client("good.example", "-split_send_frag", "64", "-max_send_frag", "512")[1]
     assert wire.metric('vnf_contentfilter_requests_total{protocol="tls",verdict="blocked"}') == 2
     assert wire.metric("vnf_released_connections_total") >= 5
+    assert wire.metric('vnf_drops_total{reason="mid-stream') == 0, "of released ones that waited in the queue"
     body = wire.bench.curl("-k", "--connect-to", f"::{V4}:443", "https://good.example/")
     assert body[0] == 0 and "s_server" in body[1]
     assert wire.bench.curl("-k", "--connect-to", f"::{V4}:443", "https://blocked.example/")[0] == 35
@@ -313,6 +329,34 @@ def test_reload_keeps_connections_and_a_failed_one_the_lists(wire: Wire) -> None
         assert b"contentfilter.toml:2: blok is unknown" in wire.container.logs()
         assert wire.status("other.example") == "403" and wire.bench.ok(MGMT)
         assert set(load.result()) == {"200"}
+
+
+def test_after_a_restart_old_connections_are_reset_and_a_client_goes_on(wire: Wire) -> None:
+    get = b"GET /%s HTTP/1.1\r\nHost: good.example\r\n\r\n"
+    with made(CLIENT, 4, STREAM) as http, made(CLIENT, 6, STREAM) as tls:
+        for old, where, hello in ((http, (V4, 80), get % b"before"), (tls, (V6, 443), client_hello())):
+            old.connect(where)
+            old.sendall(hello)
+            assert old.recv(5000)
+        assert wire.metric("vnf_released_connections_total") >= 1
+        wire.restart()
+        for old, more in ((http, get % b"hidden"), (tls, b"\x17\x03\x03\0\x01x")):
+            old.settimeout(1)
+            old.sendall(more)
+            with pytest.raises(ConnectionResetError):
+                while old.recv(5000):
+                    pass
+    assert "/hidden" not in wire.asked() and wire.metric('vnf_drops_total{reason="mid-stream-reset"}') >= 2
+    assert wire.curl("good.example", path="/again") == (0, "good.example /again\n")
+    assert wire.s_client("good.example")[0] == 0
+
+
+def client_hello() -> bytes:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    said = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), said, server_hostname="good.example").do_handshake()
+    return said.read()
 
 
 def test_bad_configuration_does_not_start() -> None:

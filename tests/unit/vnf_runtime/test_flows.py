@@ -10,7 +10,7 @@ from testbed.lab import images
 
 sys.path.append(str(images.IMAGES_FOLDER / "base"))
 
-from vnf.decision import Decision, Limits, LinkHeader, Route
+from vnf.decision import PASSED, Decision, Limits, LinkHeader, Route
 from vnf.flows import HALF_OPEN_LIMIT, FlowTable
 from vnf.packet import ACK, FIN, RST, SYN, URG, Segment
 from vnf.stream import PASS, RELEASE, Connection, Direction, Inspector, Stop, Verdict
@@ -136,6 +136,10 @@ def test_a_connection_that_was_moved_is_ended_on_its_present_path(talk: Talk) ->
 def test_a_release_is_for_the_kernel_to_carry(talk: Talk) -> None:
     assert talk.up(ACK, ISN + 1, SERVER_ISN + 1, b"boring").release
     assert len(talk.table) == 0 and talk.table.held == 0
+    late = talk.up(ACK, ISN + 7, SERVER_ISN + 1, b"it was in the queue"), talk.down(ACK, SERVER_ISN + 1, ISN + 7)
+    assert late == (PASSED, PASSED)
+    talk.up(SYN, 70000)
+    assert talk.up(ACK, ISN + 7, SERVER_ISN + 1, b"of the old one").drop == "mid-stream-reset"
     carried = Talk(port=9)
     carried.up(SYN, ISN)
     assert carried.down(SYN | ACK, SERVER_ISN, ISN + 1).release and len(carried.table) == 0
@@ -176,7 +180,7 @@ def test_an_acknowledgement_of_what_was_never_sent_is_dropped(talk: Talk) -> Non
 
 
 def test_what_began_unseen_is_dropped_or_looked_into_from_there() -> None:
-    assert Talk().up(ACK, 5, 7, b"evil").drop == "mid-stream"
+    assert Talk().up(ACK, 5, 7, b"evil").drop == "mid-stream-reset"
     talk = Talk(Limits(fail_open=True, ports=frozenset({80})))
     assert not talk.down(ACK, 7, 5, b"hello").drop
     assert talk.up(ACK, 5, 12, b"evil").drop == "evil"

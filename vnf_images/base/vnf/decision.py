@@ -8,6 +8,8 @@ from typing import NamedTuple
 from vnf.packet import Segment
 from vnf.stream import Connection, Stop
 
+PATH = b"\x0a\x5f"  # how the destination MAC of a frame on a path begins; the rest is the path's tag
+
 
 class LinkHeader(NamedTuple):
     """How frames of one direction are addressed, and the port they leave by."""
@@ -41,9 +43,9 @@ class Limits:
 
 
 class Injection(NamedTuple):
-    """A segment to send, and how."""
+    """A segment to send, and how: None means the way of the packet that is decided on."""
 
-    link: LinkHeader
+    link: LinkHeader | None
     segment: Segment
 
 

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from vnf.decision import PASSED, RELEASED, Decision, Injection, Limits, LinkHeader, Route
 from vnf.packet import ACK, FIN, PSH, RST, SYN, URG, Segment
 from vnf.reassembly import Half, Refused
+from vnf.strangers import Key, Strangers
 from vnf.stream import REPLY_LIMIT, Connection, Direction, Inspector, Pass, Release, Stop, StreamFunction, Verdict
 
 HALF_OPEN_LIMIT = 8192
@@ -21,9 +22,6 @@ STOPPED_S = 60.0
 ANSWERS_LIMIT = 8  # to segments of a connection that was ended, so that a lost reset is repeated
 REPLY_PIECE = 1200  # payload of one segment of a reply: fits every path
 _BARE = SYN | ACK | RST | FIN
-
-
-Key = tuple[bytes, int, bytes, int]
 
 
 @dataclass(slots=True)
@@ -63,6 +61,7 @@ class FlowTable:
         self._flows: dict[Key, tuple[Flow, Direction]] = {}
         self._over: dict[Key, Flow] = {}
         self._half_open: dict[Key, HalfOpen] = {}
+        self._strangers = Strangers()
         self.held = 0
 
     def __len__(self) -> int:
@@ -88,6 +87,7 @@ class FlowTable:
 
     def expire(self, now_s: float) -> int:
         """Forget what was idle for too long; how many connections that were."""
+        self._strangers.expire(now_s)
         for key in [key for key, half in self._half_open.items() if half.expires_s < now_s]:
             del self._half_open[key]
         gone = {id(flow): flow for flow, _ in self._flows.values() if flow.expires_s < now_s}
@@ -105,6 +105,7 @@ class FlowTable:
         if not segment.flags & ACK:
             if back in self._half_open:
                 raise Refused("simultaneous-open")
+            self._strangers.begin(key)
             self._half_open.pop(key, None)
             if len(self._half_open) >= HALF_OPEN_LIMIT:
                 del self._half_open[next(iter(self._half_open))]
@@ -144,10 +145,8 @@ class FlowTable:
         return PASSED
 
     def _mid_stream(self, segment: Segment, now_s: float) -> Decision:
-        if segment.flags & RST and (segment.target, segment.target_port, *segment[:2]) in self._half_open:
-            return PASSED  # a server that refuses
         if not self._limits.fail_open:
-            raise Refused("mid-stream")
+            return self._strangers.handle(segment, now_s)
         if segment.flags & _BARE != ACK or len(self) >= self._limits.connections:
             return PASSED
         to_server = segment.target_port in self._limits.ports
@@ -213,6 +212,7 @@ class FlowTable:
             return self._stop(flow, direction, decision, reached)
         if decision.release:
             self._forget(flow)
+            self._strangers.release(flow.key, now_s)
         return decision
 
     def _judge(self, flow: Flow, direction: Direction, fresh: bytes, finished: bool) -> Decision:

@@ -11,6 +11,7 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ import tomllib
 from prometheus_client import REGISTRY
 
 from vnf import management, settings
-from vnf.decision import Decision, Limits, Route
+from vnf.decision import PATH, Decision, Limits, LinkHeader, Route
 from vnf.diversion import MARK_INSPECT, MARK_RELEASE, QUEUE, DiversionFailed, divert
 from vnf.flows import FlowTable
 from vnf.load import CpuLoad
@@ -116,15 +117,15 @@ class Engine:
             queue.verdict(packet, ACCEPT, MARK_INSPECT if handshake else 0)
         if decision.injections or decision.stop or decision.error:
             queue.flush()  # what passed before must leave before what is sent now
-            self._act(decision)
+            self._act(decision, packet)
 
-    def _act(self, decision: Decision) -> None:
-        for injection in decision.injections:
+    def _act(self, decision: Decision, packet: Queued) -> None:
+        for link, segment in decision.injections:
             try:
-                self._tap.send(injection)
+                self._tap.send(link or _way_of(packet), segment)
             except OSError as error:  # the port was taken away: there is nobody to tell
                 self.meters.errors["send"] += 1
-                log("segment not sent", port=injection.link.port, error=str(error))
+                log("segment not sent", error=str(error))
         if decision.error is not None:
             self.meters.errors["inspector"] += 1
         if decision.stop is not None and decision.connection is not None:
@@ -140,6 +141,11 @@ class Engine:
             )
         elif decision.error is not None:
             log("inspector failed", error=repr(decision.error))
+
+
+def _way_of(packet: Queued) -> LinkHeader:
+    """How a frame must be addressed to go on as this one of a path. Raises OSError where its port is gone."""
+    return LinkHeader(socket.if_indextoname(packet.leaves), PATH + packet.tag + packet.source)
 
 
 class Watch:

@@ -16,6 +16,30 @@ _LOWEST_BIT, _HIGHEST_BIT = 10, 31  # buckets from 1 microsecond to 2 seconds, e
 _NETWORK = Path("/sys/class/net")
 
 
+class Durations:
+    """How long packets took, for a histogram. One thread writes."""
+
+    def __init__(self) -> None:
+        self._buckets = [0] * 65
+        self._nanoseconds = 0
+
+    def took(self, nanoseconds: int) -> None:
+        """A packet took this time."""
+        self._buckets[nanoseconds.bit_length()] += 1
+        self._nanoseconds += nanoseconds
+
+    def metric(self, documentation: str) -> Metric:
+        """All of them so far, under the name that every function has for it."""
+        buckets, total = [], 0
+        for bit, count in enumerate(list(self._buckets)):
+            total += count
+            if _LOWEST_BIT <= bit <= _HIGHEST_BIT:
+                buckets.append((repr((1 << bit) / 1e9), total))
+        family = HistogramMetricFamily("vnf_processing_seconds", documentation)
+        family.add_metric((), [*buckets, ("+Inf", total)], self._nanoseconds / 1e9)
+        return family
+
+
 class Meters(Collector):
     """Counters of an inline function. The packet loop writes, the management server's threads read."""
 
@@ -29,13 +53,8 @@ class Meters(Collector):
         self.drops: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.reloads: Counter[str] = Counter()
-        self._buckets = [0] * 65
-        self._nanoseconds = 0
-
-    def took(self, nanoseconds: int) -> None:
-        """A packet was judged in this time."""
-        self._buckets[nanoseconds.bit_length()] += 1
-        self._nanoseconds += nanoseconds
+        self._durations = Durations()
+        self.took = self._durations.took  # to judge a packet
 
     def collect(self) -> Iterator[Metric]:
         """Called by prometheus_client at each request of /metrics."""
@@ -54,17 +73,7 @@ class Meters(Collector):
         yield _by("vnf_reloads", "Times that the configuration was loaded anew", "result", self.reloads)
         yield GaugeMetricFamily("vnf_connections", "Connections that are looked into", value=self._active())
         yield GaugeMetricFamily("vnf_held_bytes", "Bytes of streams that are kept", value=self._held())
-        yield self._histogram()
-
-    def _histogram(self) -> Metric:
-        buckets, total = [], 0
-        for bit, count in enumerate(list(self._buckets)):
-            total += count
-            if _LOWEST_BIT <= bit <= _HIGHEST_BIT:
-                buckets.append((repr((1 << bit) / 1e9), total))
-        family = HistogramMetricFamily("vnf_processing_seconds", "From a packet's arrival in user space to its verdict")
-        family.add_metric((), [*buckets, ("+Inf", total)], self._nanoseconds / 1e9)
-        return family
+        yield self._durations.metric("From a packet's arrival in user space to its verdict")
 
 
 def port_metrics(ports: Sequence[str]) -> Iterator[Metric]:

@@ -18,7 +18,7 @@ _SUBSYSTEM = 3 << 8
 _PACKET, _VERDICT, _CONFIG = _SUBSYSTEM, _SUBSYSTEM | 1, _SUBSYSTEM | 2
 _ERROR = 2  # NLMSG_ERROR
 _REQUEST, _WANT_ACK = 1, 4
-_A_HEADER, _A_VERDICT, _A_MARK, _A_PAYLOAD, _A_CAP_LEN, _A_SKB_INFO = 1, 2, 3, 10, 13, 14
+_A_HEADER, _A_VERDICT, _A_MARK, _A_LEAVES, _A_SOURCE, _A_PAYLOAD, _A_CAP_LEN, _A_SKB_INFO = 1, 2, 3, 8, 9, 10, 13, 14
 _C_COMMAND, _C_PARAMS, _C_MAXLEN, _C_MASK, _C_FLAGS = 1, 2, 3, 4, 5
 _BIND = 1
 _COPY_PACKET = 2
@@ -47,6 +47,8 @@ class Queued(NamedTuple):
     payload: bytes
     checksum_valid_later: bool
     truncated: bool
+    leaves: int  # index of the bridge's port that it will leave by
+    source: bytes  # its source MAC address
 
 
 class Queue:
@@ -133,7 +135,7 @@ def _parse(buffer: bytearray, size: int) -> Queued | None:
     """The packet of one message; None for any other message."""
     if size < 20 or _HEAD.unpack_from(buffer)[1] != _PACKET:
         return None
-    id_, tag, payload, later, truncated = b"", bytes(4), b"", False, False
+    id_, tag, payload, later, truncated, leaves, source = b"", bytes(4), b"", False, False, 0, bytes(6)
     at = 20
     while at + 4 <= size:
         length, kind = _ATTRIBUTE.unpack_from(buffer, at)
@@ -148,7 +150,11 @@ def _parse(buffer: bytearray, size: int) -> Queued | None:
             tag = _NATIVE_WORD.pack(*_WORD.unpack_from(buffer, at + 4))
         elif kind == _A_SKB_INFO:
             later = bool(_WORD.unpack_from(buffer, at + 4)[0] & _CHECKSUM_LATER)
+        elif kind == _A_LEAVES:
+            (leaves,) = _WORD.unpack_from(buffer, at + 4)
+        elif kind == _A_SOURCE:
+            source = bytes(buffer[at + 8 : at + 14])
         elif kind == _A_CAP_LEN:
             truncated = True
         at += (length + 3) & ~3
-    return Queued(id_, tag, payload, later, truncated) if id_ else None
+    return Queued(id_, tag, payload, later, truncated, leaves, source) if id_ else None

@@ -6,23 +6,21 @@ the function's own. Needs CAP_NET_RAW. Nothing else of the traffic is read here.
 
 from __future__ import annotations
 
-import ctypes
 import socket
-import struct
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from vnf.decision import Injection, LinkHeader
-from vnf.packet import build
+from vnf.decision import LinkHeader
+from vnf.packet import Segment, build
+from vnf.packetfilter import attach
 
 ETH_P_ALL = 3
 ETH_P = {4: b"\x08\x00", 16: b"\x86\xdd"}  # by the length of an address
 REMEMBERED = 8192
-_SOL_PACKET, _PACKET_IGNORE_OUTGOING, _SO_ATTACH_FILTER = 263, 23, 26
+_SOL_PACKET, _PACKET_IGNORE_OUTGOING = 263, 23
 _SNAP = 128
 
-# Classic BPF: (code, jump if true, jump if false, operand). IPv4 without a fragment offset or IPv6 without extension
-# headers, TCP, SYN set.
+# IPv4 without a fragment offset or IPv6 without extension headers, TCP, SYN set.
 _HANDSHAKES = (
     (0x28, 0, 0, 12),  # ldh ethertype
     (0x15, 0, 7, 0x0800),
@@ -51,7 +49,7 @@ class Tap:
         self._opposite = opposite
         self._seen: OrderedDict[bytes, LinkHeader] = OrderedDict()
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-        _attach(self._socket)
+        attach(self._socket, _HANDSHAKES)
         self._socket.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         self._socket.setblocking(False)
 
@@ -60,9 +58,8 @@ class Tap:
         self._read()
         return self._seen.get(key)
 
-    def send(self, injection: Injection) -> None:
+    def send(self, link: LinkHeader, segment: Segment) -> None:
         """Send a segment in the name of one end. Raises OSError where the port is gone."""
-        link, segment = injection
         frame = link.addresses + ETH_P[len(segment.source)] + build(segment)
         self._socket.sendto(frame, (link.port, 0))
 
@@ -88,9 +85,3 @@ def handshake_key(packet: bytes) -> bytes:
         start = (packet[0] & 0xF) << 2
         return packet[12:20] + packet[start : start + 4]
     return packet[8:44]
-
-
-def _attach(tap: socket.socket) -> None:
-    """Set the filter. The kernel copies it from the address that it is given."""
-    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _HANDSHAKES))
-    tap.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_HANDSHAKES), ctypes.addressof(program)))
