@@ -16,6 +16,7 @@ from testbed.lab.dockerd import ensure_docker
 from testbed.lab.machine import examine
 from testbed.lab.net import SERVICE_ADDRESS, Lab
 from testbed.lab.record import LabRecord
+from tests.support.firewall_bench import Wire
 from tests.support.lab_traffic import once, run
 
 ENDS_THE_LAB = "test_nothing_is_left_after_stop"
@@ -40,6 +41,16 @@ def daemons() -> Iterator[None]:
     finally:
         problems = record.undo()
         assert not problems, problems
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    """A firewall between a client and a server."""
+    new = Wire()
+    try:
+        yield new
+    finally:
+        new.close()
 
 
 @pytest.fixture(scope="session")

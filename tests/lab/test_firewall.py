@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -30,15 +30,6 @@ pytestmark = pytest.mark.lab
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 
 
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    new = Wire()
-    try:
-        yield new
-    finally:
-        new.close()
-
-
 @VERSIONS
 def test_the_image_s_own_rules_close_two_ports_and_nothing_else(wire: Wire, version: int) -> None:
     wire.start(None)
@@ -50,6 +41,58 @@ def test_the_image_s_own_rules_close_two_ports_and_nothing_else(wire: Wire, vers
     assert wire.metric('vnf_drops_total{reason="rule"}') >= 2
     assert wire.metric('vnf_packets_total{port="out0"}') >= 3
     assert run("ip", "netns", "exec", CLIENT, "ping", "-c", "1", "-W", "2", THERE[version])
+
+
+def test_it_works_on_without_root(wire: Wire) -> None:
+    container = wire.start(CLOSED)
+    wire.plug()
+    wire.echo(80, 200)
+    facts = dict(
+        line.split(":\t", 1)
+        for line in Path(f"/proc/{container.attrs['State']['Pid']}/status").read_text().splitlines()
+        if ":\t" in line
+    )
+    assert set(facts["Uid"].split()) == set(facts["Gid"].split()) == {"10001"} and facts["NoNewPrivs"] == "1"
+    assert {int(facts[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")} == {1 << 12 | 1 << 13}, (
+        "NET_ADMIN and NET_RAW alone"
+    )
+    rule = {"id": "more", "action": "allow", "protocol": "tcp", "destination_ports": 200}
+    assert wire.answers(80) and not wire.answers(200)
+    assert wire.rest("POST", "/rules", rule)[0] == 201 and wire.answers(200)
+    assert wire.rest("GET", "/rules/more")[1]["counters"]["packets"] >= 6
+    wire.path.write_text(CLOSED.replace("80-99", "90"))
+    container.kill("SIGHUP")
+    eventually(lambda: wire.metric('vnf_reloads_total{result="loaded"}') == 1)
+    assert not wire.answers(80) and wire.answers(200)
+    assert wire.metric("vnf_firewall_dropped_packets_total") >= 2 and wire.metric("vnf_errors_total") == 0
+
+
+@VERSIONS
+def test_the_time_that_packets_take_is_measured(wire: Wire, version: int) -> None:
+    container = wire.start()
+    wire.plug()
+    wire.echo(80, version=version)
+    wire.echo(80, kind=DATAGRAM, version=version)
+
+    def talk() -> float:
+        """Packets that were timed after some more have passed."""
+        with made(CLIENT, version, DATAGRAM) as sender, wire.connect(80, version) as stream:
+            sender.connect((THERE[version], 80))
+            for number in range(500):
+                sender.send(b"%d" % number)
+                assert sender.recv(100) == b"%d" % number and says(stream, b"%d" % number)
+        return wire.metric("vnf_processing_seconds_count")
+
+    eventually(lambda: talk() > 20)
+    count, total_s = wire.metric("vnf_processing_seconds_count"), wire.metric("vnf_processing_seconds_sum")
+    assert 1e-6 * count < total_s < 0.1 * count
+    assert wire.metric('vnf_processing_seconds_bucket{le="0.134217728"}') > 0.9 * count
+    run("ip", "-n", CLIENT, "link", "del", "f-in")
+    wire.end(CLIENT, "in0", "f-in", TO_CLIENT, HERE, THERE, TO_SERVER)
+    eventually(lambda: wire.bench.ok(MANAGEMENT))
+    eventually(lambda: wire.answers(80, version))
+    eventually(lambda: talk() > count + 20)
+    assert b"Traceback" not in container.logs()
 
 
 def test_a_rule_for_a_prefix_and_a_protocol_speaks_of_nothing_else(wire: Wire) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -32,15 +31,6 @@ pytestmark = pytest.mark.lab
 
 UDP_SEGMENT = 103  # of linux/udp.h: the kernel cuts what is sent into packets
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
-
-
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    new = Wire()
-    try:
-        yield new
-    finally:
-        new.close()
 
 
 @VERSIONS

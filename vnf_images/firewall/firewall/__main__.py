@@ -15,6 +15,7 @@ from prometheus_client import REGISTRY
 from vnf import management, settings
 from vnf.log import log
 from vnf.plumbing import Bridge, Plumber, PlumbingFailed, Port, Wiring, host
+from vnf.privileges import CAP_NET_ADMIN, CAP_NET_RAW, leave_root
 from vnf.signals import Signals
 
 from firewall import kernel, rest
@@ -22,6 +23,7 @@ from firewall.kernel import KernelRefused
 from firewall.metrics import PORTS, FirewallCollector
 from firewall.rulebook import Rulebook
 from firewall.ruleset import RulesRefused
+from firewall.stopwatch import Stopwatch
 from firewall.traffic import LoadMeter, port_statistics
 
 LOOK_AGAIN_S = 2.0
@@ -79,12 +81,14 @@ def main() -> int:
         book.load()
     except RulesRefused as error:
         settings.stop("rules refused", error=str(error))
+    leave_root(CAP_NET_ADMIN, CAP_NET_RAW)  # for rules and plumbing, and for the stopwatch
     log("rules loaded", rules=[count.rule for count in book.counts()])
     collector = FirewallCollector(book)
     REGISTRY.register(collector)
     ports = (*(Port(name, data=True) for name in PORTS), Port("mgmt0", addresses))
     plumber = Plumber(Wiring(ports, Bridge("br0", PORTS)))
     firewall = Firewall(book, plumber, collector, capacity_mbps)
+    Stopwatch(PORTS, collector.durations).start()
     management.serve(host(addresses), firewall.health, lambda request: rest.answer(book, request))
     while True:
         firewall.look()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from vnf.meters import port_metrics
+from vnf.meters import Durations, port_metrics
 
 from firewall import kernel
 from firewall.compiling import DROPS, PASSES, TABLE
@@ -25,6 +25,7 @@ class FirewallCollector(Collector):
 
     def __init__(self, book: Rulebook) -> None:
         self._book = book
+        self.durations = Durations()
         self.reloads = {"loaded": 0, "refused": 0}
         self.errors = {"reload": 0, "kernel": 0, "plumbing": 0}
 
@@ -52,6 +53,7 @@ class FirewallCollector(Collector):
         yield GaugeMetricFamily("vnf_connections", "Connections in conntrack", value=kernel.connections())
         yield _family("reloads", "Times that the rules file was loaded anew", "result", self.reloads)
         yield _family("errors", "What went wrong", "kind", self.errors)
+        yield self.durations.metric("From a packet's arrival at a data port to its leaving by the other, of a sample")
         yield from port_metrics(PORTS)
         yield from _port_metrics()
 
