@@ -28,14 +28,16 @@ def decide(sample: Sample, rules: Rules, history: History, now_s: float) -> tupl
 
 
 def _remember(replicas: int, recommended: int, history: History, rules: Rules, now_s: float) -> History:
-    """The history with now's recommendation, and with the change that the last decision is seen to have brought."""
+    """The history with now's recommendation, and with the change that the last decision is seen to have brought. Without a
+    history, what is there counts as recommended until now: nothing goes before a whole window was seen."""
     changes = history.changes
     if history.replicas is not None and history.replicas != replicas:
         changes = (*changes, (history.at_s, replicas - history.replicas))
+    before = history.recommended if history.replicas is not None else ((now_s, replicas),)
     longest_s = max((each.period_s for each in (*rules.up.policies, *rules.down.policies)), default=0.0)
     return History(
         replicas,
         now_s,
-        (*since(history.recommended, now_s - max(rules.up.window_s, rules.down.window_s)), (now_s, recommended)),
+        (*since(before, now_s - max(rules.up.window_s, rules.down.window_s)), (now_s, recommended)),
         since(changes, now_s - longest_s),
     )

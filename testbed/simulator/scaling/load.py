@@ -78,8 +78,13 @@ def vnf_load(instance: VnfInstance, measured: VnfLoad, metric: LoadMetric, weigh
 
 def free_share(state: State, instance: VnfInstance, weights: Weights) -> float:
     """Mean of the shares of CPU and memory that an instance's node has free for its slice, 0 to 1 (behaviour, "Smart up":
-    (free cpu % * w + free mem % * w) / sum of w). A node that has none of a resource has none of it free."""
+    (free cpu % * w + free mem % * w) / sum of w)."""
     node, part = instance.node, state.entities.slices[instance.slice].node_share
-    cpu = state.free_cpu(node.name, instance.slice) / (node.cpu * part) if node.cpu * part else 0.0
-    mem = state.free_mem(node.name, instance.slice) / (node.mem * part) if node.mem * part else 0.0
+    cpu = part_of(state.free_cpu(node.name, instance.slice), node.cpu * part)
+    mem = part_of(state.free_mem(node.name, instance.slice), node.mem * part)
     return weights.mean(cpu, mem)
+
+
+def part_of(free: float, whole: float) -> float:
+    """Free of all there is; 0 where there is nothing."""
+    return free / whole if whole else 0.0

@@ -33,6 +33,11 @@ def test_fewer_only_when_all_of_the_window_agree() -> None:
     assert run(rules, [4.0, 1.0, 2.0, 1.0, 1.0]) == [8, 8, 4, 4, 2]
 
 
+def test_at_first_nothing_goes_before_a_window_was_seen() -> None:
+    rules = Rules(target_utilisation_ratio=0.5, down=Direction(window_s=30.0))
+    assert run(rules, [0.5, 0.5, 0.5], replicas=4) == [4, 4, 1]
+
+
 def test_more_only_when_all_of_the_window_agree() -> None:
     rules = Rules(target_utilisation_ratio=0.5, up=Direction(window_s=30.0), down=Direction())
     assert run(rules, [0.5, 4.0, 3.0, 3.0]) == [1, 1, 6, 6]
