@@ -19,9 +19,11 @@ Commit = Callable[[SfcRequest, Plan | Refused], SfcInstance | None]
 
 class Placement(ABC):
     """Base of all placement algorithms. A subclass's `__init__` takes what `placement.parameters` may hold, as keyword arguments
-    with types and defaults, and calls `super().__init__()`; the simulation sets `random` and `now` before every window."""
+    with types and defaults, and calls `super().__init__()`; the simulation sets `share_sfc_instances` once, and `random` and `now`
+    before every window."""
 
     share_vnf_instances: ClassVar[bool] = True
+    share_sfc_instances: bool = False  # the simulation's `share_sfc_instance`
     random: numpy.random.Generator
     now: float = 0.0
 
@@ -33,3 +35,8 @@ class Placement(ABC):
         """Decide all requests of a time window, each with `commit`. One after another, unless an algorithm knows better."""
         for request in requests:
             commit(request, self.plan(request, state))
+
+    def shared(self, request: SfcRequest, state: State) -> Plan | None:
+        """The plan to share the oldest SFC instance that may take this request; None where sharing is off or there is none."""
+        sharable = state.sharable_sfc_instances(request) if self.share_sfc_instances else []
+        return Plan(share=sharable[0]) if sharable else None

@@ -1,0 +1,69 @@
+"""The document's Dijkstra placement: the shortest path through the layered graph of one request, then of the next.
+
+In: a request and the state. Out: a plan that fits and is fast enough, or why there is none. Must not do: look at other requests.
+
+The layered graph is that of `layered.py`. By default an edge costs its latency with transmission, and the service after it. An edge
+that takes what an earlier one of the same path needs is left out; as the path to a candidate is then fixed already, a chain may be
+missed, and a path over `max_latency` has no second try: that is this algorithm, `SmartPlacement` does better.
+"""
+
+import heapq
+import itertools
+
+import numpy
+
+from testbed.simulator.model.entities import SfcRequest
+from testbed.simulator.model.state import Plan, Refused, State
+from testbed.simulator.placement import cost, reasons
+from testbed.simulator.placement.base import Placement
+from testbed.simulator.placement.books import Books
+from testbed.simulator.placement.layered import START, Layers, Step
+
+
+class DijkstraPlacement(Placement):
+    """Sequential layered shortest path.
+
+    Args:
+        latency_weight, cpu_weight, energy_weight: cost of a ms, of an IPT newly allocated, of a watt.
+    """
+
+    def __init__(self, latency_weight: float = 1.0, cpu_weight: float = 0.0, energy_weight: float = 0.0) -> None:
+        super().__init__()
+        self.aim = cost.Aim(latency_weight, cpu_weight, energy_weight)
+
+    def plan(self, request: SfcRequest, state: State) -> Plan | Refused:
+        """The shortest path that fits."""
+        shared = self.shared(request, state)
+        if shared and not reasons.slow(request, shared, state):
+            return shared
+        books = Books(state, state.slice_of(request).name, self.share_vnf_instances)
+        layers = Layers(request, books, self.aim, own=self.aim)
+        last = shortest(layers)
+        if last is None:
+            return Refused(layers.why_none())
+        plan = books.plan(layers.chain(last))
+        return reasons.slow(request, plan, state) or plan
+
+
+def shortest(layers: Layers) -> Step | None:
+    """Dijkstra's algorithm over (layer, candidate)."""
+    count = itertools.count()
+    queue: list[tuple[float, int, Step]] = [(0.0, next(count), START)]
+    least = [numpy.full(len(layer.seats), numpy.inf) for layer in layers.layers] + [numpy.full(1, numpy.inf)]
+    while queue:
+        score, _, step = heapq.heappop(queue)
+        if step.layer == len(layers.layers):
+            return step
+        if step.layer >= 0 and score > least[step.layer][step.candidate]:
+            continue
+        following = step.layer + 1
+        reached = least[following]
+        after = layers.layers[following].score if following < len(layers.layers) else numpy.zeros(1)
+        parallel = layers.books.network.parallel
+        scores = score + layers.edges[following].score[step.candidate] + numpy.tile(after, parallel)
+        for column in numpy.flatnonzero(scores < numpy.tile(reached, parallel)):
+            found = layers.step(step, int(column))
+            if found is not None and found.score < reached[found.candidate]:
+                reached[found.candidate] = found.score
+                heapq.heappush(queue, (found.score, next(count), found))
+    return None

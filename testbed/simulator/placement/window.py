@@ -1,0 +1,223 @@
+"""The requests of a time window planned together, one slice at a time: in turn first, then each again among the others.
+
+In: requests, and the books of their slice. Out: a chain or a reason for each. Must not do: place anything, or look at another slice.
+
+1. In turn, each request gets its cheapest chain (`layered`).
+2. If some found no place, all are planned anew, with prices on scarce resources, and with those first that found none; the try that
+   accepts most is kept, of equals the cheapest.
+3. Each chain is given back and planned again, and instances are emptied and their chains planned again, as long as that makes the
+   whole cheaper; then those without a place try again, also in exchange for another chain's moving.
+
+The number of searches is limited by `effort` searches a request, not by time: the same requests give the same plans.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from testbed.simulator.model.entities import SfcRequest
+from testbed.simulator.model.state import Refused, State
+from testbed.simulator.placement import cost
+from testbed.simulator.placement.base import Commit
+from testbed.simulator.placement.books import Books, Chain, Seat
+from testbed.simulator.placement.layered import Layers
+
+WORTH = 1e-9
+"""Smaller gains are rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How a window is searched. `limit`: partial chains a search may look at; `effort`: searches a request beyond the first;
+    `scarcity`: score of a resource's last unit, always, and `scarcities` when some requests found no place."""
+
+    limit: int = 2000
+    effort: int = 20
+    scarcity: float = 0.0
+    scarcities: tuple[float, ...] = (0.1, 1.0)
+
+
+class Window:
+    """Requests of one slice. `chains`: what is planned, by request; `reasons`: why others are not."""
+
+    def __init__(
+        self, requests: Sequence[SfcRequest], state: State, search: Search, share_vnf: bool, share_sfc: bool
+    ) -> None:
+        self.requests, self.state, self.search, self.share_sfc = list(requests), state, search, share_sfc
+        self.books = Books(state, state.slice_of(requests[0]).name, share_vnf)
+        self.aim = cost.Aim.mean([cost.Aim.of(each, state.entities) for each in requests])
+        self.chains: dict[str, Chain] = {}
+        self.reasons: dict[str, str] = {}
+        self._left = 0
+
+    # outcomes --------------------------------------------------------------------------------------------------------
+    def score(self) -> float:
+        """Of all chains and the instances planned for them."""
+        planned = {id(seat): seat for chain in self.chains.values() for seat in chain.seats if seat.real is None}
+        paths = sum(chain.path_score for chain in self.chains.values())
+        return paths + sum(self.books.seat_score(seat, self.aim) for seat in planned.values())
+
+    def solve(self) -> None:
+        """Plan all requests."""
+        self._left = self.search.effort * len(self.requests)
+        self._in_turn(self.requests, self.search.scarcity)
+        if len(self.chains) < len(self.requests):
+            self._try_prices()
+        self._improve()
+        if len(self.chains) < len(self.requests):
+            self._exchange()
+            self._improve()
+
+    def commit(self, request: SfcRequest, commit: Commit) -> None:
+        """Decide one request as planned. In their order: who uses a planned instance first creates it."""
+        chain = self.chains.get(request.name)
+        if chain is None:
+            commit(request, Refused(self.reasons[request.name]))
+            return
+        instance = commit(request, self.books.plan(chain))
+        if instance is not None:
+            self.books.placed(chain, instance)
+
+    # steps -----------------------------------------------------------------------------------------------------------
+    def _in_turn(self, requests: Sequence[SfcRequest], scarcity: float) -> None:
+        for request in requests:
+            self._place(request, scarcity)
+
+    def _try_prices(self) -> None:
+        best = self._kept()
+        for scarcity in self.search.scarcities:
+            left_out = [each for each in self.requests if each.name not in self.chains]
+            others = [each for each in self.requests if each.name in self.chains]
+            for order in (self.requests, [*left_out, *others]):
+                if self._left < len(self.requests):
+                    break
+                self._clear()
+                self._in_turn(order, scarcity)
+                best = min(best, self._kept(), key=lambda kept: kept[:2])
+        self._clear()
+        self._restore(best[2])
+
+    def _improve(self) -> None:
+        better = True
+        while better and self._left > 0:
+            better = False
+            for name in list(self.chains):
+                better |= self._again(name)
+            for seat in self._planned():
+                better |= self._empty(seat)
+
+    def _exchange(self) -> None:
+        for request in self.requests:
+            if request.name in self.chains or self._place(request, 0.0):
+                continue
+            for name in list(self.chains):
+                chain = self.chains[name]
+                if self._left <= 0:
+                    return
+                if chain.leader is not None or chain.followers:
+                    continue
+                self._drop(name)
+                if self._place(request, 0.0):
+                    if self._place(chain.request, 0.0):
+                        break
+                    self._drop(request.name)
+                self._take(chain)
+
+    # moves -----------------------------------------------------------------------------------------------------------
+    def _again(self, name: str) -> bool:
+        """Plan one chain again; whether that was worth it."""
+        chain = self.chains[name]
+        if chain.followers or self._left <= 0:
+            return False
+        before = self.books.marginal(chain, self.aim)
+        self._drop(name)
+        found = self._find(chain.request, 0.0)
+        if isinstance(found, Chain):
+            self._take(found)
+            if self.books.marginal(found, self.aim) < before - WORTH:
+                return True
+            self._drop(name)
+        self._take(chain)
+        return False
+
+    def _empty(self, seat: Seat) -> bool:
+        """Plan the chains of an instance again, without it; whether that was worth it."""
+        chains = [chain for chain in self.chains.values() if seat in chain.seats]
+        if len(chains) < 2 or self._left < len(chains) or any(each.followers or each.leader for each in chains):
+            return False
+        before = self.score()
+        for chain in chains:
+            self._drop(chain.request.name)
+        self.books.closed = seat.vnf.name, seat.node
+        placed = [self._place(chain.request, 0.0) for chain in chains]
+        self.books.closed = None
+        if all(placed) and self.score() < before - WORTH:
+            return True
+        for chain in chains:
+            if chain.request.name in self.chains:
+                self._drop(chain.request.name)
+        for chain in chains:
+            self._take(chain)
+        return False
+
+    def _planned(self) -> list[Seat]:
+        seats = [seat for chain in self.chains.values() for seat in chain.seats if seat.real is None]
+        return list(dict.fromkeys(seats))
+
+    # one request -----------------------------------------------------------------------------------------------------
+    def _find(self, request: SfcRequest, scarcity: float) -> Chain | str:
+        self._left -= 1
+        found = Layers(request, self.books, self.aim, scarcity).best(self.search.limit)
+        shared = [*self._sharable(request)] if self.share_sfc else []
+        if not shared:
+            return found
+        best = min(shared, key=lambda chain: chain.path_score)
+        if isinstance(found, Chain):
+            new = [seat for seat in found.seats if seat.real is None and not seat.users]
+            score = found.path_score + sum(self.books.seat_score(seat, self.aim) for seat in new)
+            return best if best.path_score <= score else found
+        return best
+
+    def _sharable(self, request: SfcRequest) -> list[Chain]:
+        entities = self.state.entities
+        most, aim = entities.sfcs[request.sfc].max_latency, cost.Aim.of(request, entities)
+        found = []
+        for instance in self.state.sharable_sfc_instances(request):
+            seats = self.books.seats_of(instance)
+            latency = cost.shared_ms(request, instance, entities)
+            found.append(Chain(request, seats, [], latency, aim.latency * latency, instance))
+        for other in self.chains.values():
+            mine, theirs = request, other.request
+            if other.leader is None and (mine.sfc, mine.ingress, mine.egress) == (
+                theirs.sfc,
+                theirs.ingress,
+                theirs.egress,
+            ):
+                latency = self.books.latency_ms(other, entities.data_sources[request.data_source].packet_size)
+                found.append(Chain(request, other.seats, other.routes, latency, aim.latency * latency, other))
+        return [each for each in found if each.latency_ms <= most and all(seat.room > 0 for seat in each.seats)]
+
+    def _place(self, request: SfcRequest, scarcity: float) -> bool:
+        found = self._find(request, scarcity)
+        if isinstance(found, str):
+            self.reasons[request.name] = found
+            return False
+        self._take(found)
+        return True
+
+    def _take(self, chain: Chain) -> None:
+        self.books.take(chain)
+        self.chains[chain.request.name] = chain
+
+    def _drop(self, name: str) -> None:
+        self.books.give_back(self.chains.pop(name))
+
+    def _kept(self) -> tuple[int, float, dict[str, Chain]]:
+        return -len(self.chains), self.score(), dict(self.chains)
+
+    def _clear(self) -> None:
+        for name in reversed(list(self.chains)):
+            self._drop(name)
+
+    def _restore(self, chains: dict[str, Chain]) -> None:
+        for chain in chains.values():
+            self._take(chain)
