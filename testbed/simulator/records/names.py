@@ -1,7 +1,7 @@
 """Names by number: what the engine's numbers stand for, as columns of text.
 
 In: the entities, and what is announced while a round runs. Out: Arrow arrays of names, and of several names joined as a file's
-row has them. Invariant: entries are only ever added, so a number that was given out keeps its meaning, in any thread.
+row has them. Invariant: entries are only ever added, so a number that was given out keeps its meaning.
 Must not do: I/O.
 """
 

@@ -90,8 +90,8 @@ class CsvSheet:
 
     def __init__(self, path: Path, header: tuple[str, ...]) -> None:
         self._kinds = [kind_of(name) for name in header]
-        self._file = path.with_name(path.name + self.suffix).open("wb", buffering=0)
-        self._file.write((SEPARATOR.join(header) + "\n").encode())
+        self._file = path.with_name(path.name + self.suffix).open("wb")
+        self._write((SEPARATOR.join(header) + "\n").encode())
 
     def records(self, columns: Columns, sources: Sequence[Source]) -> None:
         self._put(_lines([source.text(columns) for source in sources]))
@@ -112,14 +112,18 @@ class CsvSheet:
         text = io.StringIO(newline="")
         writer = csv.writer(text, delimiter=SEPARATOR, lineterminator="\n")
         writer.writerows([field(*pair) for pair in zip(row, self._kinds, strict=True)] for row in rows)
-        self._file.write(text.getvalue().encode())
+        self._write(text.getvalue().encode())
 
     def close(self) -> None:
         self._file.close()
 
     def _put(self, lines: pyarrow.Array) -> None:
         _, offsets, data = lines.buffers()
-        self._file.write(memoryview(data)[: numpy.frombuffer(offsets, numpy.int32)[len(lines)]])
+        self._write(memoryview(data)[: numpy.frombuffer(offsets, numpy.int32)[len(lines)]])
+
+    def _write(self, text: bytes | memoryview) -> None:
+        self._file.write(text)
+        self._file.flush()
 
 
 class ParquetSheet:

@@ -1,15 +1,14 @@
 """The recorder of one round: takes what the engine and the simulation write down, and leaves the files of the round's folder.
 
 In: streams of numbers (`engine.streams`), rare rows, names. Out: the documented files in order of time, oldest first, as CSV or
-Parquet. A thread formats and writes while the engine goes on; a bounded queue keeps memory flat. The same input gives the same bytes.
-Must not do: read the state, or know why something happened.
+Parquet; the same input gives the same bytes. Must not do: read the state, or know why something happened.
+
+It formats in the engine's thread: a thread of its own was measured, and waits for the interpreter's lock more than it gains.
 
 Rows whose time is yet to come wait for the flush that reaches it. Every flush puts what is due into the CSV files, so an aborted
 round leaves readable ones; Parquet files are readable once closed, as they are when the `with` block ends by an exception.
 """
 
-import queue
-import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,8 +26,6 @@ from testbed.simulator.records.tables import EVENT_TABLES, FILE_NAMES, STREAM_TA
 
 Floats = NDArray[numpy.float64]
 Blocks = dict[str, Floats]
-QUEUED = 3
-"""Flushes that may wait for the writing thread."""
 EVENTS = {
     "links": expand.LINK_EVENTS,
     "packets": expand.PACKET_EVENTS,
@@ -64,13 +61,14 @@ class RoundRecorder:
         self.packets: list[float] | None = [] if packets else None
         self.ended: list[float] | None = [] if packets else None
         self._names = Names(entities)
-        self._before: list[Blocks] = []  # taken from the streams, not yet with the thread
+        self._before: list[Blocks] = []  # taken from the streams, not yet rows
         self._rare: dict[str, list[tuple[float, list[object]]]] = {table: [] for table in EVENT_TABLES}
-        self._writer = _Writer(folder, self._names, log_format)
-        self._jobs: queue.Queue[tuple[float, list[Blocks], dict[str, list[list[object]]]] | None] = queue.Queue(QUEUED)
-        self._problem: BaseException | None = None
-        self._thread: threading.Thread | None = threading.Thread(target=self._work, name="records", daemon=True)
-        self._thread.start()
+        self._closed = False
+        sheet = SHEETS[log_format]
+        headers = {**STREAM_TABLES, **EVENT_TABLES}
+        self._sheets: dict[str, Sheet] = {table: sheet(folder / table, header) for table, header in headers.items()}
+        self._waiting = {table: expand.Waiting() for table in EVENTS}
+        self._sources = {table: _sources(header, self._names) for table, header in STREAM_TABLES.items()}
 
     def __enter__(self) -> "RoundRecorder":
         return self
@@ -104,20 +102,30 @@ class RoundRecorder:
         self._rare[table].append((time, values))
 
     def flush(self, now: float) -> None:
-        """Hand over what was written down; rows later than `now` wait.
+        """Write what is due; rows later than `now` wait.
 
         Raises:
-            OSError: what was handed over before could not be written.
+            OSError: it could not be written.
         """
         self._take()
-        due: dict[str, list[list[object]]] = {}
-        for table, held in self._rare.items():
-            if held:
-                held.sort(key=lambda each: each[0])
-                due[table] = [values for time, values in held if time <= now]
-                self._rare[table] = [each for each in held if each[0] > now]
-        self._put((now, self._before, due))
-        self._before = []
+        blocks, self._before = self._before, []
+        merged = {
+            name: _merged([each[name] for each in blocks if name in each], width) for name, width in WIDTHS.items()
+        }
+        self._waiting["links"].add(expand.link_rows(merged["links"]))
+        in_vnfs, resources = expand.vnf_rows(merged["vnf_arrivals"], merged["vnf_starts"], merged["vnf_ends"])
+        self._waiting["vnf_instance_packets"].add(in_vnfs)
+        self._waiting["vnf_instance_resources"].add(resources)
+        self._waiting["packets"].add(expand.packet_rows(merged["packets"]))
+        for table, waiting in self._waiting.items():
+            due = waiting.due(now)
+            if due is not None:
+                event = pyarrow.DictionaryArray.from_arrays(due.event.astype(numpy.int32), list(EVENTS[table]))
+                self._sheets[table].rows(due.time, event, due.record, due.columns, self._sources[table])
+        if len(merged["ended"]):
+            fates = _fates(merged["ended"], numpy.array(self._names.max_delays))
+            self._sheets["packets_entities"].records(fates, self._sources["packets_entities"])
+        self._flush_rare(now)
 
     def close(self) -> None:
         """Write everything, rows of times to come too, and close the files. A second call does nothing.
@@ -125,16 +133,21 @@ class RoundRecorder:
         Raises:
             OSError: something could not be written.
         """
-        if self._thread is None:
+        if self._closed:
             return
+        self._closed = True
         try:
             self.flush(float("inf"))
         finally:
-            self._jobs.put(None)
-            self._thread.join()
-            self._thread = None
-        if self._problem is not None:
-            raise self._problem
+            for sheet in self._sheets.values():
+                sheet.close()
+
+    def _flush_rare(self, now: float) -> None:
+        for table, held in self._rare.items():
+            if held:
+                held.sort(key=lambda each: each[0])
+                self._sheets[table].values([values for time, values in held if time <= now])
+                self._rare[table] = [each for each in held if each[0] > now]
 
     def _take(self) -> None:
         """Streams become arrays, with flows for requests while these are as they are now."""
@@ -148,64 +161,6 @@ class RoundRecorder:
                 blocks[name] = block
         if blocks:
             self._before.append(blocks)
-
-    def _put(self, job: tuple[float, list[Blocks], dict[str, list[list[object]]]]) -> None:
-        if self._problem is not None:
-            raise self._problem
-        self._jobs.put(job)
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            if self._problem is None:
-                try:
-                    self._writer.write(*job)
-                except BaseException as problem:  # told to whoever flushes next
-                    self._problem = problem
-        try:
-            self._writer.close()
-        except BaseException as problem:
-            self._problem = self._problem or problem
-
-
-class _Writer:
-    """What the thread does: rows from blocks, and rows that are due into their files."""
-
-    def __init__(self, folder: Path, names: Names, log_format: str) -> None:
-        sheet = SHEETS[log_format]
-        headers = {**STREAM_TABLES, **EVENT_TABLES}
-        self._sheets: dict[str, Sheet] = {table: sheet(folder / table, header) for table, header in headers.items()}
-        self._waiting = {table: expand.Waiting() for table in EVENTS}
-        self._sources = {table: _sources(header, names) for table, header in STREAM_TABLES.items()}
-        self._max_delays = names.max_delays
-
-    def write(self, now: float, blocks: list[Blocks], rare: dict[str, list[list[object]]]) -> None:
-        """Take blocks, write what is due."""
-        merged = {
-            name: _merged([each[name] for each in blocks if name in each], width) for name, width in WIDTHS.items()
-        }
-        self._waiting["links"].add(expand.link_rows(merged["links"]))
-        in_vnfs, resources = expand.vnf_rows(merged["vnf_arrivals"], merged["vnf_starts"], merged["vnf_ends"])
-        self._waiting["vnf_instance_packets"].add(in_vnfs)
-        self._waiting["vnf_instance_resources"].add(resources)
-        self._waiting["packets"].add(expand.packet_rows(merged["packets"]))
-        for table, waiting in self._waiting.items():
-            due = waiting.due(now)
-            if due is not None:
-                event = pyarrow.DictionaryArray.from_arrays(
-                    pyarrow.array(due.event.astype(numpy.int32)), list(EVENTS[table])
-                )
-                self._sheets[table].rows(due.time, event, due.record, due.columns, self._sources[table])
-        if len(merged["ended"]):
-            self._sheets["packets_entities"].records(
-                _fates(merged["ended"], numpy.array(self._max_delays)), self._sources["packets_entities"]
-            )
-        for table, lines in rare.items():
-            self._sheets[table].values(lines)
-
-    def close(self) -> None:
-        """Close all files."""
-        for sheet in self._sheets.values():
-            sheet.close()
 
 
 def _merged(blocks: list[Floats], width: int) -> Floats:
