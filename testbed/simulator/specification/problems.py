@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 SHOWN = 60  # characters of a value
+MOST_SHOWN = 50  # problems in an error's text; `problems` has all
 
 
 class _Missing:
@@ -40,7 +41,10 @@ class SpecificationError(ValueError):
         if len(problems) == 1:
             super().__init__(f"{head}{problems[0]}")
         else:
-            super().__init__("\n  ".join([f"{head}{len(problems)} problems", *map(str, problems)]))
+            lines = [f"{head}{len(problems)} problems", *map(str, problems[:MOST_SHOWN])]
+            if len(problems) > MOST_SHOWN:
+                lines.append(f"and {len(problems) - MOST_SHOWN} more")
+            super().__init__("\n  ".join(lines))
 
 
 class Problems:
