@@ -28,7 +28,8 @@ Progress = Callable[[int, float, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """All that the rounds of one simulation need. `pictures`: of placements; `errors`: where tracebacks go."""
+    """All that the rounds of one simulation need. `pictures`: of placements; `errors`: where tracebacks go.
+    `reference`: run on the SimPy core."""
 
     scenario: Scenario
     parameters: Parameters
@@ -37,6 +38,7 @@ class Job:
     pictures: bool = False
     errors: Path | None = None
     file: str = ""
+    reference: bool = False
 
 
 class RoundFailedError(RuntimeError):
