@@ -9,7 +9,7 @@ orphans.
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from testbed.simulator.engine.core import Core
+from testbed.simulator.engine.base import Engine
 from testbed.simulator.engine.parts import Flow, PlacedSfc
 from testbed.simulator.engine.streams import Recorder
 from testbed.simulator.model.entities import SfcRequest
@@ -27,7 +27,7 @@ class Lifecycle:
         until: no packet is created after it (ms).
     """
 
-    def __init__(self, state: State, core: Core, recorder: Recorder, packets: Packets | None, until: float) -> None:
+    def __init__(self, state: State, core: Engine, recorder: Recorder, packets: Packets | None, until: float) -> None:
         self.state, self.core, self.recorder, self.packets, self.until = state, core, recorder, packets, until
         self.flows: dict[str, Flow] = {}
         self.placed: dict[str, SfcInstance] = {}

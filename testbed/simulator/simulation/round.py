@@ -11,6 +11,7 @@ from time import perf_counter
 
 from numpy.typing import NDArray
 
+from testbed.simulator.engine.base import EngineClass
 from testbed.simulator.engine.core import Core
 from testbed.simulator.engine.parts import Rules
 from testbed.simulator.engine.streams import Recorder
@@ -71,6 +72,7 @@ class Round:
 
     Args:
         progress: told the simulated time and packets so far, now and then.
+        core_class: the engine; the other one is `engine.reference.ReferenceCore`.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Round:
         scalings: Sequence[Scaling],
         recorder: Recorder,
         progress: Callable[[float, int], None] | None = None,
+        core_class: EngineClass = Core,
     ) -> None:
         self.scenario, self.parameters = scenario, scenario.parameters
         self.entities = scenario.entities
@@ -92,7 +95,7 @@ class Round:
         )
         self.chance = Chance(self.parameters.random_seed, number)
         self.state = State(self.entities, scenario.restrict_bandwidth, self.parameters.compute_loopback_time)
-        self.core = Core(self.entities, rules, recorder, self.chance.plain)
+        self.core = core_class(self.entities, rules, recorder, self.chance.plain)
         packets = self._packets if self.parameters.packet_generation else None
         until = min(self.parameters.total_time, self.parameters.time_limit_to_packet_generation)
         self.lifecycle = Lifecycle(self.state, self.core, recorder, packets, until)

@@ -6,7 +6,7 @@ In: algorithms, the monitor. Out: changes of the state, and rows that say what w
 from collections.abc import Sequence
 from functools import partial
 
-from testbed.simulator.engine.core import Core
+from testbed.simulator.engine.base import Engine
 from testbed.simulator.engine.streams import Recorder
 from testbed.simulator.model.state import OverCommitError, State
 from testbed.simulator.scaling.base import Action, AddReplica, RemoveReplica, Resize, Scaling
@@ -18,7 +18,7 @@ class Scaler:
     """Asks each algorithm every `monitor_interval`. `tried`, `failed`: how many actions."""
 
     def __init__(
-        self, algorithms: Sequence[Scaling], state: State, core: Core, lifecycle: Lifecycle, monitor: Monitor
+        self, algorithms: Sequence[Scaling], state: State, core: Engine, lifecycle: Lifecycle, monitor: Monitor
     ) -> None:
         self.algorithms, self.state, self.core, self.lifecycle, self.monitor = (
             algorithms,
