@@ -43,7 +43,7 @@ class SmartPlacement(Placement):
             return self._stepwise(request, state)
         window = self._solved([request], state)
         chain = window.chains.get(request.name)
-        return window.books.plan(chain) if chain else Refused(window.reasons[request.name])
+        return window.books.plan(chain) if chain else window.refusal(request)
 
     def plan_window(self, requests: Sequence[SfcRequest], state: State, commit: Commit) -> None:
         """All requests of a window together, and placed in their order."""

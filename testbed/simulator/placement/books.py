@@ -62,6 +62,9 @@ class Books:
             [state.free_bandwidth(link, slice_name) if state.restrict_bandwidth else numpy.inf for link in links]
         )
         self.seats: dict[str, list[Seat]] = {}
+        self._service: dict[tuple[str, float], Floats] = {}
+        self._scores: dict[tuple[str, cost.Aim], Floats] = {}
+        self.opening = 1.0  # part of a new instance's score that counts
         self.closed: tuple[str, int] | None = None  # a VNF and a node: no chain is planned there
         self._by_instance: dict[str, Seat] = {}
         for each in state.vnf_instances.values():
@@ -94,6 +97,23 @@ class Books:
         """The seats of a placed chain."""
         return [self._by_instance[each.name] for each in instance.vnf_instances]
 
+    def service_ms(self, vnf: Vnf, size: float) -> Floats:
+        """`cost.service_ms` of a new instance, by node."""
+        key = vnf.name, size
+        if key not in self._service:
+            resources = vnf.cpu, vnf.mem
+            nodes = self.network.nodes
+            self._service[key] = numpy.array([cost.service_ms(vnf, node.disk_delay, size, resources) for node in nodes])
+        return self._service[key]
+
+    def instance_scores(self, vnf: Vnf, aim: cost.Aim) -> Floats:
+        """`seat_score` of a new instance, by node."""
+        key = vnf.name, aim
+        if key not in self._scores:
+            seats = [Seat(vnf, number, vnf.cpu, vnf.mem, 0) for number in range(len(self.network.nodes))]
+            self._scores[key] = numpy.array([self.seat_score(seat, aim) for seat in seats])
+        return self._scores[key]
+
     def take(self, chain: Chain) -> None:
         """Hold what a chain needs; it was found to fit."""
         for seat in chain.seats:
@@ -122,6 +142,19 @@ class Books:
         """Score that would be saved without a chain that is taken."""
         alone = [seat for seat in chain.seats if seat.real is None and seat.users == 1]
         return chain.path_score + sum(self.seat_score(seat, aim) for seat in alone)
+
+    def chain(self, request: SfcRequest, seats: list[Seat], routes: list[int]) -> Chain:
+        """A chain of its own over these seats and routes."""
+        entities, network = self.state.entities, self.network
+        source, aim = entities.data_sources[request.data_source], cost.Aim.of(request, entities)
+        chain = Chain(request, seats, routes, 0.0, 0.0)
+        chain.latency_ms = self.latency_ms(chain, source.packet_size)
+        rate = cost.packets_per_ms(source)
+        sizes = cost.hop_sizes([seat.vnf for seat in seats], source.packet_size)
+        hops = zip(routes, sizes, strict=True)
+        watts = sum(cost.link_energy_w(link, size, rate) for route, size in hops for link in network.routes[route])
+        chain.path_score = aim.latency * chain.latency_ms + aim.energy * watts
+        return chain
 
     def latency_ms(self, chain: Chain, size: float) -> float:
         """Time of a packet of this size in a planned chain."""

@@ -48,8 +48,6 @@ class Edges:
 
     score: Floats
     latency: Floats
-    path: Floats
-    ids: Ints
 
 
 @dataclass(slots=True, eq=False)
@@ -105,36 +103,45 @@ class Layers:
         room = vnf.max_share if books.share else 1
         new = [Seat(vnf, number, vnf.cpu, vnf.mem, room) for number in books.hosts(vnf)]
         seats = [*shared, *new]
-        latency = numpy.array(
-            [cost.service_ms(vnf, nodes[seat.node].disk_delay, self.size, (seat.cpu, seat.mem)) for seat in seats]
-        )
+        at = numpy.array([seat.node for seat in seats], dtype=numpy.int64)
+        fresh = at[len(shared) :]
+        latency = numpy.empty(len(seats))
+        latency[len(shared) :] = books.service_ms(vnf, self.size)[fresh]
+        latency[: len(shared)] = [
+            cost.service_ms(vnf, nodes[seat.node].disk_delay, self.size, (seat.cpu, seat.mem)) for seat in shared
+        ]
         path = self.own.latency * latency
         score = path.copy()
-        at = numpy.array([seat.node for seat in seats], dtype=numpy.int64)
-        if new:
-            score[len(shared) :] += [books.seat_score(seat, self.aim) for seat in new]
-            if self.scarcity:
-                where = at[len(shared) :]
-                used = 1 - (books.free_cpu[where] - vnf.cpu) / books.cpu[where]
-                score[len(shared) :] += self.scarcity * _price(used)
-                used = 1 - (books.free_mem[where] - vnf.mem) / books.mem[where]
-                score[len(shared) :] += self.scarcity * _price(used)
+        score[len(shared) :] += books.opening * books.instance_scores(vnf, self.aim)[fresh]
+        if self.scarcity:
+            used = 1 - (books.free_cpu[fresh] - vnf.cpu) / books.cpu[fresh]
+            score[len(shared) :] += self.scarcity * _price(used)
+            used = 1 - (books.free_mem[fresh] - vnf.mem) / books.mem[fresh]
+            score[len(shared) :] += self.scarcity * _price(used)
         return Layer(seats, at, latency, path, score)
 
     def _edges(self, size: float, bandwidth: float, sources: Ints, targets: Ints) -> Edges:
         books, network = self.books, self.books.network
-        latency, energy = network.delay_ms(size), network.energy_w(size, self.rate)
-        path = self.own.latency * latency + (self.own.energy * energy if self.own.energy else 0.0)
+        path = self.path(size)
         score = numpy.where(network.least(books.free_bandwidth) >= bandwidth - TOLERANCE, path, numpy.inf)
         if self.scarcity and bandwidth and books.state.restrict_bandwidth:
             used = 1 - (books.free_bandwidth - bandwidth) / books.bandwidth
             score = score + network.sums(self.scarcity * _price(numpy.maximum(used, 0.0)))
-        pick = numpy.ix_(numpy.arange(network.parallel), sources, targets)
+        rows, columns = sources[:, None], targets[None, :]
+        if network.parallel == 1:
+            return Edges(score[0, rows, columns], network.delay_ms(size)[0, rows, columns])
+        flat = [
+            numpy.concatenate([each[number, rows, columns] for number in range(network.parallel)], axis=1)
+            for each in (score, network.delay_ms(size))
+        ]
+        return Edges(*flat)
 
-        def flat(values: numpy.ndarray[tuple[int, ...], numpy.dtype[numpy.generic]]) -> numpy.ndarray:
-            return values[pick].transpose(1, 0, 2).reshape(len(sources), network.parallel * len(targets))
-
-        return Edges(flat(score), flat(latency), flat(path), flat(network.ids))
+    def path(self, size: float) -> Floats:
+        """What routes count for packets of this size."""
+        network = self.books.network
+        energy = self.own.energy * network.energy_w(size, self.rate) if self.own.energy else 0.0
+        path: Floats = self.own.latency * network.delay_ms(size) + energy
+        return path
 
     def _bounds(self) -> None:
         """`score_tail[k]`, `latency_tail[k]`: of candidate k and all after it, by column of `edges[k]`."""
@@ -187,7 +194,7 @@ class Layers:
         """The chain that goes on with this column of its layer's edges; None where that does not fit."""
         number = before.layer + 1
         edges = self.edges[number]
-        route = int(edges.ids[before.candidate, column])
+        route = self._route(before, column)
         score = before.score + float(edges.score[before.candidate, column])
         latency = before.latency + float(edges.latency[before.candidate, column])
         if number == len(self.layers):
@@ -198,6 +205,14 @@ class Layers:
             score, latency = score + float(layer.score[candidate]), latency + float(layer.latency[candidate])
             step = Step(before, number, candidate, route, score, latency)
         return step if self._fits(step) else None
+
+    def _route(self, before: Step, column: int) -> int:
+        index, number = self.books.network.index, before.layer + 1
+        count = len(self.layers[number].seats) if number < len(self.layers) else 1
+        parallel, candidate = divmod(column, count)
+        source = index[self.request.ingress] if number == 0 else self.layers[before.layer].nodes[before.candidate]
+        target = index[self.request.egress] if number == len(self.layers) else self.layers[number].nodes[candidate]
+        return int(self.books.network.ids[parallel, source, target])
 
     def _fits(self, step: Step) -> bool:
         """Whether the last step of a chain leaves enough to those before it."""
@@ -226,14 +241,7 @@ class Layers:
         """A chain whose last step is the egress."""
         steps = _steps(last)
         seats = [self.layers[each.layer].seats[each.candidate] for each in steps[:-1]]
-        path, before = 0.0, 0
-        for each in steps:
-            edges = self.edges[each.layer]
-            path += float(edges.path[before][edges.ids[before] == each.route].min())
-            if each.layer < len(self.layers):
-                path += float(self.layers[each.layer].path[each.candidate])
-            before = each.candidate
-        return Chain(self.request, seats, [each.route for each in steps], last.latency, path)
+        return self.books.chain(self.request, seats, [each.route for each in steps])
 
     def why_none(self) -> str:
         """Why there is no chain that fits and is fast enough."""

@@ -9,6 +9,8 @@ from testbed.simulator.model.entities import SfcRequest, Vnf
 from testbed.simulator.model.state import TOLERANCE, Plan, Refused, State
 from testbed.simulator.placement import cost
 
+OTHERS = "others of its time window leave no room for it"
+
 
 def no_host(vnf: Vnf, hosts: Sequence[tuple[float, float]]) -> str:
     """No node takes a new instance of a VNF; `hosts`: free CPU and memory of those that may run it."""
@@ -45,9 +47,7 @@ def too_slow(what: str, latency_ms: float, sfc: str, max_latency: float) -> str:
 
 def no_routes(source: str, target: str, bandwidth: float) -> str:
     """Nodes have room for all VNFs, but no routes join them."""
-    return (
-        f"no routes from {source} over nodes with room to {target} have the bandwidth left (up to {bandwidth:g} Mbit/s)"
-    )
+    return f"no routes from {source} over nodes with room to {target} have up to {bandwidth:g} Mbit/s left"
 
 
 def together(sfc: str) -> str:

@@ -14,15 +14,21 @@ The number of searches is limited by `effort` searches a request, not by time: t
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy
+
 from testbed.simulator.model.entities import SfcRequest
 from testbed.simulator.model.state import Refused, State
-from testbed.simulator.placement import cost
+from testbed.simulator.placement import cost, reasons
 from testbed.simulator.placement.base import Commit
-from testbed.simulator.placement.books import Books, Chain, Seat
+from testbed.simulator.placement.books import Books, Chain
 from testbed.simulator.placement.layered import Layers
 
 WORTH = 1e-9
 """Smaller gains are rounding."""
+GROUP = 5
+CLOSE = 0.3
+OPENINGS = (1.0, 0.5, 0.25)
+"""What a new instance counts while a group is planned again: less than all of it, as others may come to share it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +66,39 @@ class Window:
         """Plan all requests."""
         self._left = self.search.effort * len(self.requests)
         self._in_turn(self.requests, self.search.scarcity)
+        if self._left <= 0:
+            return
         if len(self.chains) < len(self.requests):
             self._try_prices()
-        self._improve()
-        if len(self.chains) < len(self.requests):
-            self._exchange()
-            self._improve()
+        self.improve()
+
+    def improve(self) -> None:
+        """Make the whole better, one move after another."""
+        better = True
+        while better and self._left > 0:
+            better = any([self._again(name) for name in list(self.chains)])
+        if len(self.requests) > 1 and any(not self._tied(each) for each in self.requests):
+            self._shake()
+
+    def refusal(self, request: SfcRequest) -> Refused:
+        """Why a request has no chain."""
+        return Refused(self.reasons.get(request.name) or reasons.OTHERS)
 
     def commit(self, request: SfcRequest, commit: Commit) -> None:
         """Decide one request as planned. In their order: who uses a planned instance first creates it."""
         chain = self.chains.get(request.name)
         if chain is None:
-            commit(request, Refused(self.reasons[request.name]))
+            commit(request, self.refusal(request))
             return
         instance = commit(request, self.books.plan(chain))
         if instance is not None:
             self.books.placed(chain, instance)
+
+    def adopt(self, chains: Sequence[Chain]) -> None:
+        """Plan these chains, which fit together, in place of its own."""
+        self._left = self.search.effort * len(self.requests)
+        self._clear()
+        self._restore({chain.request.name: chain for chain in chains})
 
     # steps -----------------------------------------------------------------------------------------------------------
     def _in_turn(self, requests: Sequence[SfcRequest], scarcity: float) -> None:
@@ -96,31 +119,62 @@ class Window:
         self._clear()
         self._restore(best[2])
 
-    def _improve(self) -> None:
-        better = True
-        while better and self._left > 0:
-            better = False
-            for name in list(self.chains):
-                better |= self._again(name)
-            for seat in self._planned():
-                better |= self._empty(seat)
-
-    def _exchange(self) -> None:
-        for request in self.requests:
-            if request.name in self.chains or self._place(request, 0.0):
+    def _shake(self) -> None:
+        """Plan a few related requests again, in another order and with other views on new instances; keep what is better."""
+        random = numpy.random.default_rng(len(self.requests))
+        while self._left > 0:
+            before = self._rank()
+            group = self._related(random)
+            old = [self.chains[each.name] for each in group if each.name in self.chains]
+            for chain in old:
+                self._drop(chain.request.name)
+            if old and random.random() < CLOSE:
+                seats = [seat for chain in old for seat in chain.seats if seat.real is None]
+                seat = seats[int(random.integers(len(seats)))] if seats else None
+                self.books.closed = (seat.vnf.name, seat.node) if seat else None
+            self.books.opening = float(random.choice(OPENINGS))
+            for number in random.permutation(len(group)):
+                self._place(group[number], 0.0)
+            self.books.closed, self.books.opening = None, 1.0
+            if self._rank() < before:
                 continue
-            for name in list(self.chains):
-                chain = self.chains[name]
-                if self._left <= 0:
-                    return
-                if chain.leader is not None or chain.followers:
-                    continue
-                self._drop(name)
-                if self._place(request, 0.0):
-                    if self._place(chain.request, 0.0):
-                        break
-                    self._drop(request.name)
+            for each in group:
+                if each.name in self.chains:
+                    self._drop(each.name)
+            for chain in old:
                 self._take(chain)
+
+    def _related(self, random: numpy.random.Generator) -> list[SfcRequest]:
+        """A request, one without a place if there are any, and others that use its VNFs or instances."""
+        free = [each for each in self.requests if not self._tied(each)]
+        left_out = [each for each in free if each.name not in self.chains]
+        first = (left_out or free)[int(random.integers(len(left_out or free)))]
+        others = [each for each in free if each is not first and each.name in self.chains]
+        if not others:
+            return [first]
+        chain = self.chains.get(first.name)
+        seats = set(map(id, chain.seats)) if chain else set()
+        vnfs = set(self.state.entities.sfcs[first.sfc].vnfs)
+        weights = numpy.array(
+            [
+                0.1
+                + len(vnfs.intersection(self.state.entities.sfcs[each.sfc].vnfs))
+                + 3 * sum(id(seat) in seats for seat in self.chains[each.name].seats)
+                for each in others
+            ]
+        )
+        count = min(len(others), int(random.integers(1, GROUP)))
+        chosen = random.choice(len(others), size=count, replace=False, p=weights / weights.sum())
+        return [first, *(others[int(number)] for number in chosen)]
+
+    def _tied(self, request: SfcRequest) -> bool:
+        """Whether its chain is shared as a whole."""
+        chain = self.chains.get(request.name)
+        return chain is not None and (chain.leader is not None or chain.followers > 0)
+
+    def _rank(self) -> tuple[int, float]:
+        """What is better is less; sums are rounded, so that nothing is better than itself."""
+        return -len(self.chains), round(self.score(), 9)
 
     # moves -----------------------------------------------------------------------------------------------------------
     def _again(self, name: str) -> bool:
@@ -139,30 +193,6 @@ class Window:
         self._take(chain)
         return False
 
-    def _empty(self, seat: Seat) -> bool:
-        """Plan the chains of an instance again, without it; whether that was worth it."""
-        chains = [chain for chain in self.chains.values() if seat in chain.seats]
-        if len(chains) < 2 or self._left < len(chains) or any(each.followers or each.leader for each in chains):
-            return False
-        before = self.score()
-        for chain in chains:
-            self._drop(chain.request.name)
-        self.books.closed = seat.vnf.name, seat.node
-        placed = [self._place(chain.request, 0.0) for chain in chains]
-        self.books.closed = None
-        if all(placed) and self.score() < before - WORTH:
-            return True
-        for chain in chains:
-            if chain.request.name in self.chains:
-                self._drop(chain.request.name)
-        for chain in chains:
-            self._take(chain)
-        return False
-
-    def _planned(self) -> list[Seat]:
-        seats = [seat for chain in self.chains.values() for seat in chain.seats if seat.real is None]
-        return list(dict.fromkeys(seats))
-
     # one request -----------------------------------------------------------------------------------------------------
     def _find(self, request: SfcRequest, scarcity: float) -> Chain | str:
         self._left -= 1
@@ -177,14 +207,20 @@ class Window:
             return best if best.path_score <= score else found
         return best
 
-    def _sharable(self, request: SfcRequest) -> list[Chain]:
-        entities = self.state.entities
+    def placed_shares(self, request: SfcRequest) -> list[Chain]:
+        """Placed SFC instances that a request may share, if nothing else does, and that are fast enough."""
+        entities, found = self.state.entities, []
         most, aim = entities.sfcs[request.sfc].max_latency, cost.Aim.of(request, entities)
-        found = []
-        for instance in self.state.sharable_sfc_instances(request):
-            seats = self.books.seats_of(instance)
+        for instance in self.state.sharable_sfc_instances(request) if self.share_sfc else ():
             latency = cost.shared_ms(request, instance, entities)
-            found.append(Chain(request, seats, [], latency, aim.latency * latency, instance))
+            if latency <= most:
+                seats = self.books.seats_of(instance)
+                found.append(Chain(request, seats, [], latency, aim.latency * latency, instance))
+        return found
+
+    def _sharable(self, request: SfcRequest) -> list[Chain]:
+        entities, found = self.state.entities, self.placed_shares(request)
+        most, aim = entities.sfcs[request.sfc].max_latency, cost.Aim.of(request, entities)
         for other in self.chains.values():
             mine, theirs = request, other.request
             if other.leader is None and (mine.sfc, mine.ingress, mine.egress) == (
