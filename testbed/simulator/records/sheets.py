@@ -6,7 +6,7 @@ takes does not grow with its rows.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +28,12 @@ TYPES = {
     Kind.FLOAT: pyarrow.float64(),
     Kind.TIME: pyarrow.float64(),
     Kind.BOOL: pyarrow.bool_(),
+}
+CONVERT: dict[Kind, Callable[[Any], object]] = {
+    Kind.INT: int,
+    Kind.FLOAT: float,
+    Kind.TIME: lambda value: round(float(value), 2),
+    Kind.BOOL: bool,
 }
 Columns = dict[str, NDArray[Any]]
 
@@ -172,12 +178,12 @@ class ParquetSheet:
             self._held.clear()
 
 
-def _typed(column: Sequence[object], kind: Kind) -> pyarrow.Array:
+def _typed(column: Sequence[Any], kind: Kind) -> pyarrow.Array:
+    """Values of one column; None and empty text are null."""
     if kind is Kind.TEXT:
         return pyarrow.array([field(value, kind) for value in column], pyarrow.string()).dictionary_encode()
-    if kind is Kind.TIME:
-        column = [None if value is None else round(float(value), 2) for value in column]  # type: ignore[arg-type]
-    return pyarrow.array(column, TYPES[kind], from_pandas=True)
+    given = [None if value is None or value == "" else CONVERT[kind](value) for value in column]
+    return pyarrow.array(given, TYPES[kind], from_pandas=True)
 
 
 def _join(fields: Sequence[pyarrow.Array], separator: str) -> pyarrow.Array:

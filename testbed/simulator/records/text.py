@@ -17,7 +17,7 @@ BOOLS = pyarrow.array(["False", "True"])
 
 def field(value: Any, kind: Kind) -> str:
     """One value; nothing for None and NaN. Lists and mappings are written as Python writes them, as the original did."""
-    if value is None or (isinstance(value, float) and value != value):
+    if value is None or value == "" or (isinstance(value, float) and value != value):
         return ""
     if kind is Kind.TIME:
         return f"{float(value):.2f}"

@@ -181,6 +181,18 @@ def test_rare_rows_are_in_order_with_the_names_of_the_files(tmp_path: Path) -> N
     assert lines(tmp_path, "placement") == ["PLACEMENT_PROCESSED;501.13"]
 
 
+@pytest.mark.parametrize("log_format", ["csv", "parquet"])
+def test_rare_values_may_be_missing_or_of_a_kindred_type(tmp_path: Path, log_format: str) -> None:
+    with recorder(tmp_path, log_format) as made:
+        made.event("sfc_request", "CREATED", 1, SFC_Request="sr_0", SFC_Instance="", Placement_Order="")
+        made.event("sfc_request", "PLACED", 2, SFC_Request="sr_0", SFC_Instance="si_0", Placement_Order=numpy.int64(3))
+        made.event("vnf_instance_scaling", "SCALING_UP_CPU", 2.006, VNF_Instance="vi_0", Old=1, New=numpy.float64(1.5))
+    orders = table(tmp_path, "sfc_request")["Placement_Order"]
+    assert orders.isna().tolist() == [True, False]
+    assert orders[1] == 3
+    assert table(tmp_path, "vnf_instance_scaling").iloc[0].tolist() == ["SCALING_UP_CPU", 2.01, "vi_0", 1.0, 1.5]
+
+
 def test_unknown_tables_and_columns_are_refused(tmp_path: Path) -> None:
     with recorder(tmp_path) as made:
         with pytest.raises(KeyError, match="places"):
