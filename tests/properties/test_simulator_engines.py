@@ -16,7 +16,7 @@ def counters(one: Simulated) -> list[object]:
     sfcs = [*life.ended_sfcs, *one.state.sfc_instances.values()]
     return [
         (core.now, core.created, core.active_requests),
-        [(each.sent, each.dropped, each.lost, each.free_at) for each in core.links.values()],
+        [(each.dropped, each.lost, each.free_at) for each in core.links.values()],
         [
             (
                 each.name,

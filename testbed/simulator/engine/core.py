@@ -77,20 +77,17 @@ class Core:
     def abandon(self, instance: VnfInstance) -> None:
         """An instance is gone: the packets that wait in it are orphans; those in service will be."""
         while instance.queue:
+            instance.abandoned += 1
             self._finish(instance.queue.popleft(), PacketEvent.ORPHAN)
 
     def run(self, until: float) -> None:  # one long function: a call costs as much as an event's arithmetic
         """Handle every event up to and including this time."""
-        heap, recorder, integer_times, hold_link = (
-            self._heap,
-            self.recorder,
-            self.rules.integer_times,
-            self.rules.hold_link,
-        )
-        size_by_demand, all_links, flush_at = self.rules.size_by_demand, self.links, self.created + FLUSH_EVERY
-        links, arrivals, _starts = recorder.links, recorder.vnf_arrivals, recorder.vnf_starts
-        ends_stream, packets = recorder.vnf_ends, recorder.packets
-        push, pop, replace = heappush, heappop, heapreplace
+        heap, recorder, rules = self._heap, self.recorder, self.rules
+        integer_times, size_by_demand, hold_link = rules.integer_times, rules.size_by_demand, rules.hold_link
+        all_links, flush_at = self.links, self.created + FLUSH_EVERY
+        links, arrivals, starts = recorder.links, recorder.vnf_arrivals, recorder.vnf_starts
+        ends, packets = recorder.vnf_ends, recorder.packets
+        push, pop, replace, link_class = heappush, heappop, heapreplace, LinkAtWork
         while heap and heap[0][0] <= until:
             now, kind, _, subject = heap[0]
             self.now = now
@@ -101,31 +98,16 @@ class Core:
             elif kind == SERVED:
                 packet = subject
                 instance: VnfInstance = packet.steps[packet.position]  # type: ignore[assignment]
-                vnf, size = instance.vnf, packet.size
-                instance.processed += 1
+                size = packet.size
                 instance.busy -= 1
                 if instance.busy:
-                    work = size * vnf.packet_cpu_demand
-                    instance.cpu_usage -= work
-                    instance.mem_usage -= work * vnf.packet_mem_demand
-                else:  # no sums of rounding errors
-                    instance.cpu_usage = instance.mem_usage = 0.0
-                if ends_stream is not None:
-                    ends_stream.extend(
-                        (
-                            packet.flow.number,
-                            packet.number,
-                            instance.number,
-                            size,
-                            packet.arrived,
-                            instance.cpu,
-                            instance.cpu_usage,
-                            instance.mem,
-                            instance.mem_usage,
-                            now,
-                        )
-                    )
-                if instance.queue and instance.busy < vnf.max_share:
+                    instance.cpu_usage -= size * instance.cpu_demand
+                else:  # no sum of rounding errors
+                    instance.cpu_usage = 0.0
+                if ends is not None:
+                    whose = (packet.flow.number, packet.number, instance.number, size, packet.arrived)
+                    ends += (*whose, instance.cpu, instance.cpu_usage, instance.mem, instance.mem_usage, now)
+                if instance.queue and instance.busy < instance.servers:
                     off = True
                     replace(heap, self._serve(instance.queue.popleft(), instance))
                 if not instance.active:
@@ -133,7 +115,8 @@ class Core:
                     if not off:
                         pop(heap)
                     continue
-                packet.carried = size * vnf.packet_network_demand if size_by_demand else size
+                if size_by_demand:
+                    packet.carried = size * instance.network_demand
                 packet.position += 1
             elif kind == CREATION:
                 off = True
@@ -155,7 +138,7 @@ class Core:
                 sfc.created += 1
                 sfc.last_packet = now
                 if packets is not None:
-                    packets.extend((flow.number, packet.number, PacketEvent.CREATED, now))
+                    packets += (flow.number, packet.number, PacketEvent.CREATED, now)
                 watch = flow.watch
                 watch.packets.append(packet)
                 if not watch.armed:
@@ -174,11 +157,11 @@ class Core:
                     subject()
                 if self.created >= flush_at:
                     flush_at = self.created + FLUSH_EVERY
-                    recorder.flush(self.now)
+                    recorder.flush(now)
                 continue
             # What it does at the step that it has reached.
             element = packet.steps[packet.position]
-            if element.__class__ is LinkAtWork:
+            if element.__class__ is link_class:
                 link: LinkAtWork = element
                 start = link.free_at
                 if start < now:
@@ -187,12 +170,10 @@ class Core:
                     if not off:
                         pop(heap)
                     continue
-                sent = start + packet.carried * link.ms_per_size
-                link.free_at = sent
+                link.free_at = sent = start + packet.carried * link.ms_per_size
                 sent += link.propagation
                 if hold_link:
                     link.free_at = sent
-                link.sent += 1
                 if links is not None:
                     self._record_link(packet, link, 0, start, sent)
                 packet.position += 1
@@ -209,17 +190,17 @@ class Core:
                     if not off:
                         pop(heap)
                     continue
-                vnf, size = instance.vnf, packet.size
+                size = packet.size
                 packet.arrived = now
-                work = size * vnf.packet_cpu_demand
+                work = size * instance.cpu_demand
                 instance.arrived += 1
                 instance.offered += work
-                free = instance.busy < vnf.max_share and instance.ready_at <= now
-                full = not free and 0 <= vnf.max_packet_queue <= len(instance.queue)
+                free = instance.busy < instance.servers and instance.ready_at <= now
                 if arrivals is not None:
-                    arrivals.extend((packet.flow.number, packet.number, instance.number, size, full, now))
+                    full = not free and 0 <= instance.limit <= len(instance.queue)
+                    arrivals += (packet.flow.number, packet.number, instance.number, size, full, now)
                 if not free:
-                    if full:
+                    if 0 <= instance.limit <= len(instance.queue):
                         instance.dropped += 1
                         self._finish(packet, PacketEvent.DROPPED_VNF_QUEUE)
                     else:
@@ -227,7 +208,20 @@ class Core:
                     if not off:
                         pop(heap)
                     continue
-                event = self._serve(packet, instance)
+                if starts is None and not instance.remote and not integer_times:  # `_serve`, without its call
+                    instance.busy += 1
+                    instance.cpu_usage = usage = instance.cpu_usage + work
+                    if usage > instance.cpu_peak:
+                        instance.cpu_peak = usage
+                    took = work / instance.cpu * 1000
+                    if usage * instance.mem_demand > instance.mem:
+                        took += instance.node.disk_delay
+                    if usage > instance.cpu:
+                        took *= usage / instance.cpu
+                    instance.busy_ms += took
+                    event = (now + took, SERVED, packet.key, packet)
+                else:
+                    event = self._serve(packet, instance)
             if off:
                 push(heap, event)
             else:
@@ -277,17 +271,14 @@ class Core:
 
     def _serve(self, packet: Packet, instance: VnfInstance) -> Event:
         """Behaviour, "VNF instance": work / cpu, and access to remote data and to the disk, slower where it has too much to do."""
-        vnf = instance.vnf
-        work = packet.size * vnf.packet_cpu_demand
+        work = packet.size * instance.cpu_demand
         instance.busy += 1
         instance.cpu_usage += work
-        instance.mem_usage += work * vnf.packet_mem_demand
-        if instance.mem_usage > instance.mem_peak:
-            instance.mem_peak = instance.mem_usage
+        if instance.cpu_usage > instance.cpu_peak:
+            instance.cpu_peak = instance.cpu_usage
         remote = disk = 0.0
-        probability = vnf.remote_data_access_prob
-        if probability and self._random("vnf", instance.number).random() < probability:
-            remote = vnf.remote_data_access_cost
+        if instance.remote and self._random("vnf", instance.number).random() < instance.remote:
+            remote = instance.vnf.remote_data_access_cost
         if instance.mem_usage > instance.mem:
             disk = instance.node.disk_delay
         took = work / instance.cpu * 1000 + remote + disk
@@ -297,31 +288,17 @@ class Core:
             took = int(took)
         instance.busy_ms += took
         ends = self.now + took
-        starts = self.recorder.vnf_starts
-        if starts is not None:
-            starts.extend(
-                (
-                    packet.flow.number,
-                    packet.number,
-                    instance.number,
-                    packet.size,
-                    remote,
-                    disk,
-                    instance.cpu,
-                    instance.cpu_usage,
-                    instance.mem,
-                    instance.mem_usage,
-                    self.now,
-                    ends,
-                )
-            )
+        if self.recorder.vnf_starts is not None:
+            whose = (packet.flow.number, packet.number, instance.number, packet.size, remote, disk)
+            self.recorder.vnf_starts += (
+                *whose, instance.cpu, instance.cpu_usage, instance.mem, instance.mem_usage, self.now, ends
+            )  # fmt: skip
         return (ends, SERVED, packet.key, packet)
 
     # packets end -----------------------------------------------------------------------------------------------------
     def _finish(self, packet: Packet, fate: PacketEvent) -> None:
         packet.done = True
         instance = packet.flow.sfc.instance
-        instance.ended += 1
         instance.last_packet = self.now
         if fate is PacketEvent.PROCESSED:
             instance.processed += 1

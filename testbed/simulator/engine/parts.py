@@ -41,7 +41,6 @@ class LinkAtWork:
         "ms_per_size",
         "number",
         "propagation",
-        "sent",
         "starts",
     )
 
@@ -52,7 +51,7 @@ class LinkAtWork:
         self.limited = self.limit >= 0 or self.loss > 0
         self.free_at = 0.0
         self.starts: deque[float] = deque()
-        self.sent = self.dropped = self.lost = 0
+        self.dropped = self.lost = 0
 
 
 class Gone:

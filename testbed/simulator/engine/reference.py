@@ -102,6 +102,7 @@ class ReferenceCore:
         """An instance is gone: the packets that wait in it are orphans; those in service will be."""
         while instance.queue:
             packet = instance.queue.popleft()
+            instance.abandoned += 1
             self._finish(packet, PacketEvent.ORPHAN)
             self._turns.pop(packet.key).succeed(None)
 
@@ -155,7 +156,6 @@ class ReferenceCore:
         packet.done = True
         del self._under_way[packet.key]
         sfc = packet.flow.sfc.instance
-        sfc.ended += 1
         sfc.last_packet = self.now
         sfc.processed += fate is PacketEvent.PROCESSED
         sfc.orphaned += fate is PacketEvent.ORPHAN
@@ -200,8 +200,6 @@ class ReferenceCore:
             record[FATE] = LOST
             link.lost += 1
             self._finish(packet, PacketEvent.LOST)
-        else:
-            link.sent += 1
         with wire.request() as turn:
             yield turn
             self._occupy(link, packet, record, self.now)
@@ -256,8 +254,7 @@ class ReferenceCore:
         work = packet.size * vnf.packet_cpu_demand
         instance.busy += 1
         instance.cpu_usage += work
-        instance.mem_usage += work * vnf.packet_mem_demand
-        instance.mem_peak = max(instance.mem_peak, instance.mem_usage)
+        instance.cpu_peak = max(instance.cpu_peak, instance.cpu_usage)
         remote = disk = 0.0
         if vnf.remote_data_access_prob:
             asks = self._random("vnf", instance.number).random() < vnf.remote_data_access_prob
@@ -275,10 +272,8 @@ class ReferenceCore:
     def _stop(self, packet: Packet, instance: VnfInstance) -> None:
         """Give a server back. The last one leaves nothing in use, not even what rounding left."""
         work = packet.size * instance.vnf.packet_cpu_demand
-        instance.processed += 1
         instance.busy -= 1
         instance.cpu_usage = instance.cpu_usage - work if instance.busy else 0.0
-        instance.mem_usage = instance.mem_usage - work * instance.vnf.packet_mem_demand if instance.busy else 0.0
         if self.recorder.vnf_ends is not None:
             loads = (instance.cpu, instance.cpu_usage, instance.mem, instance.mem_usage)
             self.recorder.vnf_ends += (*self._whose(packet, instance), packet.arrived, *loads, self.now)

@@ -32,33 +32,37 @@ class VnfInstance:
     """
 
     __slots__ = (
+        "abandoned",
         "accepts",
         "active",
-        # the engine's
         "arrived",
         "busy",
         "busy_ms",
         "cpu",
+        "cpu_demand",
+        "cpu_peak",
         "cpu_usage",
         "draining",
         "dropped",
         "first_cpu",
         "first_mem",
         "idle_since",
+        "limit",
         "mem",
-        "mem_peak",
-        "mem_usage",
+        "mem_demand",
         "name",
+        "network_demand",
         "node",
         "number",
         "offered",
-        "processed",
         "queue",
         "ready_at",
+        "remote",
+        "servers",
         "sfc_instances",
         "slice",
         "vnf",
-    )  # fmt: skip
+    )
 
     def __init__(self, name: str, number: int, vnf: Vnf, node: Node, slice_name: str, cpu: float, mem: float) -> None:
         self.name, self.number, self.vnf, self.node, self.slice = name, number, vnf, node, slice_name
@@ -70,13 +74,32 @@ class VnfInstance:
         self.idle_since = 0.0
         self.queue: deque[Any] = deque()
         self.busy = 0
-        self.busy_ms = self.cpu_usage = self.mem_usage = self.mem_peak = self.offered = 0.0
-        self.arrived = self.processed = self.dropped = 0
+        self.busy_ms = self.cpu_usage = self.cpu_peak = self.offered = 0.0
+        self.arrived = self.dropped = self.abandoned = 0
+        # What the engine asks for with every packet.
+        self.cpu_demand, self.mem_demand = vnf.packet_cpu_demand, vnf.packet_mem_demand
+        self.network_demand, self.remote = vnf.packet_network_demand, vnf.remote_data_access_prob
+        self.servers, self.limit = vnf.max_share, vnf.max_packet_queue
 
     @property
     def requests(self) -> int:
         """SFC requests that use it: what `max_share` limits."""
         return sum(len(each.requests) for each in self.sfc_instances.values())
+
+    @property
+    def processed(self) -> int:
+        """Packets that it has done its work on."""
+        return self.arrived - self.dropped - self.abandoned - self.busy - len(self.queue)
+
+    @property
+    def mem_usage(self) -> float:
+        """MB that packets in service take: `packet_mem_demand` for each of their instructions (document, "VNF")."""
+        return self.cpu_usage * self.mem_demand
+
+    @property
+    def mem_peak(self) -> float:
+        """The greatest `mem_usage` since `cpu_peak` was set back."""
+        return self.cpu_peak * self.mem_demand
 
     @property
     def cpu_load(self) -> float:
@@ -101,8 +124,8 @@ class Stage:
 class SfcInstance:
     """A placed chain. `stages` by position; `routes` by (node, node) from ingress over the stages to egress.
     `held`: bandwidth by link.
-    accepts: may be shared with further requests. created, violated, ended, processed, dropped,
-    orphaned: packets so far, counted by the engine.
+    accepts: may be shared with further requests. created, violated, processed, dropped, orphaned:
+    packets so far, counted by the engine.
     """
 
     name: str
@@ -120,11 +143,15 @@ class SfcInstance:
     last_packet: float = 0.0
     created: int = 0
     violated: int = 0
-    ended: int = 0
     processed: int = 0
     dropped: int = 0
     orphaned: int = 0
     version: int = 0  # changes with its stages: the engine's paths of before are not used for new packets
+
+    @property
+    def ended(self) -> int:
+        """Packets that are under way no more."""
+        return self.processed + self.dropped + self.orphaned
 
     @property
     def slice(self) -> str:

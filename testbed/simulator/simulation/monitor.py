@@ -43,7 +43,7 @@ class Monitor:
         for name, each in self._state.vnf_instances.items():
             vnfs[name] = (each.offered, each.busy_ms, each.arrived, each.processed, each.dropped)
             peaks[name] = each.mem_peak
-            each.mem_peak = each.mem_usage
+            each.cpu_peak = each.cpu_usage
         sfcs = {name: (each.created, each.violated, each.ended) for name, each in self._state.sfc_instances.items()}
         self._looks.append(Look(now, vnfs, peaks, sfcs))
         while len(self._looks) > 2 and self._looks[1].time <= now - self._longest_ms:
