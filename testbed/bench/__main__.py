@@ -11,6 +11,7 @@ from pathlib import Path
 from testbed.bench.functions import measure_functions
 from testbed.bench.lab import bench_lab
 from testbed.bench.measures import FULL, MEASURES, NAMES, QUICK, generator, to_json
+from testbed.bench.simulator import measure_simulator
 from testbed.bench.table import Row, render
 
 
@@ -48,6 +49,8 @@ def main() -> int:
         machine = machine_line()
     if "functions" in names:
         rows += measure_functions(effort.seconds, effort.repeats, effort.requests, say)
+    if "simulator" in names:
+        rows += measure_simulator(effort.repeats, options.quick, say)
     print(machine)
     print(render(rows))
     if options.json:

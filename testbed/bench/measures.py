@@ -276,7 +276,7 @@ MEASURES: dict[str, Callable[[BenchLab, Effort, Say], list[Row]]] = {
     "resteering": resteering,
     "thousand": many_chains,
 }
-NAMES = ("generator", *MEASURES, "functions")
+NAMES = ("generator", *MEASURES, "functions", "simulator")
 
 
 def to_json(rows: list[Row], machine: str) -> str:

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from testbed.simulator.specification.parameters import Parameters
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "simulator" / "examples"
-SIZES = {"6 thousand": 5_000.0, "100 thousand": 40_500.0, "1 million": 382_500.0}  # packets, and ms that give about as many
+SIZES = {
+    "6 thousand": 5_000.0,
+    "100 thousand": 40_500.0,
+    "1 million": 382_500.0,
+}  # packets, and ms that give about as many
 AIM_LOGS, AIM_PLAIN = 25_000, 100_000
 MEMORY_GROWTH = 1.25
 REFERENCE_UP_TO = 40_500.0
@@ -37,7 +41,9 @@ def measure_simulator(repeats: int, quick: bool, say: Callable[[str], None]) -> 
             say(f"simulator: {name} packets, {'all logs' if logs else 'no logs'}")
             times = 1 if total_time > REFERENCE_UP_TO else repeats
             ours = [run(total_time, logs, reference=False) for _ in range(times)]
-            rival = [run(total_time, logs, reference=True) for _ in range(times)] if total_time <= REFERENCE_UP_TO else []
+            rival = (
+                [run(total_time, logs, reference=True) for _ in range(times)] if total_time <= REFERENCE_UP_TO else []
+            )
             rates = [each["packets"] / each["seconds"] for each in ours]
             memory[name, logs] = max(each["memory_mb"] for each in ours)
             aim = AIM_LOGS if logs else AIM_PLAIN

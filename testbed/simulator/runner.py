@@ -12,6 +12,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from testbed.simulator.engine.core import Core
+from testbed.simulator.engine.reference import ReferenceCore
 from testbed.simulator.placement.base import Placement
 from testbed.simulator.placement.registry import find as find_placement
 from testbed.simulator.records.entities import Outcome, write_end, write_entities, write_process_time
@@ -87,7 +89,8 @@ def run_round(job: Job, number: int, progress: Progress | None = None) -> RoundR
     try:
         placement, scalings = algorithms(job)
         told = None if progress is None else (lambda time, packets: progress(number, time, packets))
-        one = Round(job.scenario, number, placement, scalings, recorder, told)
+        core = ReferenceCore if job.reference else Core
+        one = Round(job.scenario, number, placement, scalings, recorder, told, core)
         result = one.run()
         recorder.close()
         life = one.lifecycle
