@@ -88,7 +88,7 @@ def packets(measured: Measured) -> Figure:
 
 
 def vnf_load(measured: Measured) -> Figure:
-    """Share of each VNF instance's servers that are busy, over time."""
+    """Share of each VNF instance's servers that are busy, over time; white where it is not there."""
     edges, about = measured.edges(), measured.instances
     load = measured.vnf_busy(edges).reindex(about.index).fillna(0.0).div(about["Servers"], axis=0)
     busiest = load.mean(axis=1).nlargest(MOST_ROWS).index
@@ -99,12 +99,14 @@ def vnf_load(measured: Measured) -> Figure:
     if not len(kept):
         return made
     shares = load.loc[kept].to_numpy() * 100
+    created, removed = (about.loc[kept, name].to_numpy()[:, None] for name in ("Created_ms", "Removed_ms"))
+    shares[(edges[1:] <= created) | (edges[:-1] >= removed)] = numpy.nan  # not there: left white
     picture = axes.imshow(
         shares,
         aspect="auto",
         cmap="YlOrRd",
         vmin=0,
-        vmax=max(1.0, float(shares.max())),
+        vmax=max(1.0, float(numpy.nanmax(shares, initial=0.0))),
         extent=(0, edges[-1] / 1000, len(kept) - 0.5, -0.5),
         interpolation="nearest",
     )
@@ -147,7 +149,8 @@ def acceptance(measured: Measured) -> Figure:
     )
     axes.bar(at, placed, width, color=GOOD, label=f"placed ({placed.sum():,.0f})")
     axes.bar(at, refused, width, bottom=placed, color=BAD, label=f"not placed ({refused.sum():,.0f})")
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, ncols=2)
+    axes.set_ylim(0, 1.2 * max(1.0, float((placed + refused).max())))
     axes.yaxis.get_major_locator().set_params(integer=True)
     return made
 

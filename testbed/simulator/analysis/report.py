@@ -32,12 +32,14 @@ def write(results: Path, output: Path) -> None:
 
 
 def page(results: Path) -> str:
-    """The page's text; plots are of the first round."""
+    """The page's text; tiles, tables but the first one, and plots are of the first round."""
     measured = rounds(results)
     told = [summary(each) for each in measured]
     first = told[0]
     plots = "".join(f"<section>{svg(draw(measured[0]), name)}</section>" for name, draw in CHARTS.items())
     title = f"Slice simulation: {results.resolve().name}"
+    about = f"{len(told)} round{'s' if len(told) > 1 else ''} · {measured[0].end_ms / 1000:,.1f} s simulated"
+    about += f" in each; plots are of {first.name}" if len(told) > 1 else ""
     of_first = f" of {first.name}" if len(told) > 1 else ""
     return f"""<!doctype html>
 <html lang="en">
@@ -45,8 +47,8 @@ def page(results: Path) -> str:
 <title>{escape(title)}</title><style>{STYLE}{PLOTS}</style></head>
 <body><main>
 <header><h1>{escape(title)}</h1>
-<p>{len(told)} round{"s" if len(told) > 1 else ""} · {measured[0].end_ms / 1000:,.1f} s simulated in each</p></header>
-{_tiles(first)}
+<p>{about}</p></header>
+{_tiles(first, of_first)}
 {_rounds(told)}
 {_sfcs(first, of_first)}
 {_vnfs(first, of_first)}
@@ -64,10 +66,10 @@ def svg(figure: Figure, name: str) -> str:
     return drawn[drawn.index("<svg") :]
 
 
-def _tiles(told: Round) -> str:
+def _tiles(told: Round, of_first: str) -> str:
     of = told.packets
     tiles = (
-        (f"{of.created:,}", "packets created"),
+        (f"{of.created:,}", f"packets created{of_first}"),
         (_percent(of.processed / of.created if of.created else None), "of them processed"),
         (_percent(of.violation_rate), "violated their SLA"),
         (f"{_ms(of.p50_ms)} / {_ms(of.p99_ms)} ms", "median and p99 delay"),
