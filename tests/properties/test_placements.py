@@ -18,9 +18,10 @@ ALGORITHMS = {
     "GreedyPlacement": {},
     "DijkstraPlacement": {},
     "SmartPlacement": {},
+    "LPPPlacement": {"time_limit_s": 2.0},
     "stepwise": {"search": "stepwise"},
 }
-FAST = {"GreedyPlacement", "DijkstraPlacement", "SmartPlacement", "stepwise"}
+FAST = {"GreedyPlacement", "LPPPlacement", "DijkstraPlacement", "SmartPlacement", "stepwise"}
 
 edges = st.builds(
     random_edge,
@@ -61,7 +62,7 @@ def shape(plan: Plan | Refused) -> object:
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(entities=edges, share=st.booleans(), restrict=st.booleans())
 def test_plans_fit(name: str, entities: Entities, share: bool, restrict: bool) -> None:
     decided, state = decide(name, entities, share, restrict)
@@ -84,7 +85,7 @@ def test_plans_fit(name: str, entities: Entities, share: bool, restrict: bool) -
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(entities=edges)
 def test_same_seed_same_plans(name: str, entities: Entities) -> None:
     once, again = (decide(name, entities, True, True)[0] for _ in range(2))

@@ -93,7 +93,8 @@ class Mip:
         }
         for name, value in options.items():
             solver.setOptionValue(name, value)
-        solver.passModel(self._model())
+        if solver.passModel(self._model()) == highspy.HighsStatus.kError:
+            raise ValueError("HiGHS does not take the program")
         if start is not None:
             solution = highspy.HighsSolution()
             solution.col_value = start.tolist()

@@ -74,7 +74,7 @@ class Program:
                 self._users[key_of(seat)].append((number, int(column)))
         own = numpy.concatenate(([self.accepted[number]], columns))  # what goes through the graph: a - sum of shares
         signs = numpy.concatenate(([1.0], -numpy.ones(len(columns))))
-        keep = [through <= allowance for through in part.through]
+        keep = [numpy.isfinite(through) & (through <= allowance) for through in part.through]
         slow = self.mip.add_rows(1, -numpy.inf, 0.0)
         scale = part.layers.sfc.max_latency if 0 < part.layers.sfc.max_latency < numpy.inf else 1e9
         self.mip.add_entries(slow, own, -signs)
@@ -121,7 +121,7 @@ class Program:
     def _add_arcs(self, part: Part, hop: int, mask: NDArray[numpy.bool_], slow: Ints, scale: float) -> Ints:
         """Whole numbers only where parallel routes leave a choice: else candidates decide."""
         ids = part.arc_ids[hop][mask]
-        choice: NDArray[numpy.bool_] = (mask.sum(axis=1, keepdims=True) > 1) * mask
+        choice = numpy.broadcast_to(mask.sum(axis=1, keepdims=True) > 1, mask.shape)
         columns = self.mip.add_columns(self._cost(part.arc_path[hop][mask]), integer=choice[mask].astype(numpy.int64))
         self.mip.add_entries(slow, columns, part.arc_ms[hop][mask] / scale)
         self.arcs[-1].append(dict(zip(ids.tolist(), columns.tolist(), strict=True)))

@@ -61,7 +61,7 @@ class Part:
         for hop, (edges, size) in enumerate(zip(layers.edges, sizes, strict=True)):
             count = len(layers.layers[hop].seats) if hop < len(layers.layers) else 1
             pick = numpy.ix_(picks[hop], numpy.arange(network.parallel), picks[hop + 1])
-            part.score.append(edges.score.reshape(-1, network.parallel, count)[pick])
+            part.score.append(edges.score.reshape(len(edges.score), network.parallel, count)[pick])
             for whole, known in ((layers.path(size), part.arc_path), (network.delay_ms(size), part.arc_ms)):
                 known.append(_between(whole, places[hop], places[hop + 1]))
             part.arc_ids.append(_between(network.ids, places[hop], places[hop + 1]))
