@@ -199,7 +199,7 @@ def write(report: Report, folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """The first SIGINT, SIGTERM or SIGHUP interrupts; those after it are ignored, so that the tear-down ends."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -222,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     progress = Progress()
     folder = given.output or ROOT / "results" / time.strftime("demo-%Y%m%d-%H%M%S")
     lab = Lab(say=progress)
-    with _interruptible():
+    with interruptible():
         try:
             with lab:
                 report = Demo(lab, progress, given.connections, given.duration).run()

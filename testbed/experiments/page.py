@@ -90,7 +90,7 @@ def _tiles(report: Report) -> str:
 
 def _checks(report: Report) -> str:
     rows = [(escape(check.name), escape(check.detail), _verdict(check.good, "failed")) for check in report.checks]
-    return _section("What had to be shown", ("check", "seen", "result"), rows)
+    return section("What had to be shown", ("check", "seen", "result"), rows)
 
 
 def _servants(report: Report) -> str:
@@ -106,7 +106,7 @@ def _servants(report: Report) -> str:
         )
         for name, count in report.shares.items()
     ]
-    return _section("Servants", ("servant", "switch", "#connections", "#share", ""), rows)
+    return section("Servants", ("servant", "switch", "#connections", "#share", ""), rows)
 
 
 def _loads(report: Report) -> str:
@@ -121,7 +121,7 @@ def _loads(report: Report) -> str:
         )
         for load in report.loads
     ]
-    return _section("Clients", ("client", "#answered", "#per second", "#p50 ms", "#p99 ms", "errors"), rows)
+    return section("Clients", ("client", "#answered", "#per second", "#p50 ms", "#p99 ms", "errors"), rows)
 
 
 def _paths(report: Report) -> str:
@@ -151,7 +151,7 @@ def _paths(report: Report) -> str:
     note = "Measured: the least round trip of TCP on any connection of the path; conntrack tells which. An instance may add 0.5 ms."
     unused = len(report.paths) - len(report.used)
     note += f" {unused} more rendered paths carried no connection; report.json has them."
-    return _section("Paths", heads, rows, note)
+    return section("Paths", heads, rows, note)
 
 
 def _route(path: Path) -> str:
@@ -179,7 +179,7 @@ def _links(report: Report) -> str:
         for link in report.links
     ]
     heads = ("link", "#RTT configured, ms", "#ping, least", "#median", "#by controller, ms", "#Mbit/s", "")
-    return _section("Links", heads, rows, "Tolerance: 10 % or 0.5 ms, whichever is wider.")
+    return section("Links", heads, rows, "Tolerance: 10 % or 0.5 ms, whichever is wider.")
 
 
 def _functions(report: Report) -> str:
@@ -195,7 +195,7 @@ def _functions(report: Report) -> str:
         for each in report.functions
     ]
     note = "Stopped: by rule, signature, list, verdict or reason. A packet's time is its mean in user space; of mail, a message's."
-    return _section(
+    return section(
         "Functions", ("function", "type", "#packets in", "passed", "stopped", "#time of each, µs"), rows, note
     )
 
@@ -204,20 +204,20 @@ def _drops(report: Report) -> str:
     rows = [
         (f"<code>{escape(drop.instance_id)}</code>", escape(drop.rule), f"{drop.packets}") for drop in report.drops
     ] + [("switches", escape(reason), f"{count}") for reason, count in report.switch_drops.items()]
-    return _section("Dropped", ("where", "rule or reason", "#packets"), rows)
+    return section("Dropped", ("where", "rule or reason", "#packets"), rows)
 
 
 def _steps(report: Report) -> str:
     rows = [(f"{second:.1f}", escape(text)) for second, text in report.steps]
-    return _section("What happened", ("#at, s", "step"), rows)
+    return section("What happened", ("#at, s", "step"), rows)
 
 
 def _environment(report: Report) -> str:
     rows = [(escape(name), escape(value)) for name, value in report.environment.items()]
-    return _section("Machine", ("what", "found and used"), rows)
+    return section("Machine", ("what", "found and used"), rows)
 
 
-def _section(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], note: str = "") -> str:
+def section(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]], note: str = "") -> str:
     """A table; a head that starts with # is of a column of numbers."""
     kinds = [' class="number"' if head.startswith("#") else "" for head in heads]
     top = "".join(f"<th{kind}>{head.removeprefix('#')}</th>" for head, kind in zip(heads, kinds, strict=True))
