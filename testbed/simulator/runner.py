@@ -75,39 +75,45 @@ def run_round(job: Job, number: int, progress: Progress | None = None) -> RoundR
     Raises:
         RoundFailedError: anything went wrong in it.
     """
-    simulation = job.scenario.parameters
     folder = job.results / f"Round_{number}"
+    try:
+        return _run_round(job, number, folder, progress)
+    except Exception as problem:
+        text = traceback.format_exc()
+        if job.errors is not None:
+            job.errors.mkdir(parents=True, exist_ok=True)
+            (job.errors / f"round_{number}.txt").write_text(text)
+        raise RoundFailedError(f"round {number}: {type(problem).__name__}: {problem}\n{text}") from problem
+
+
+def _run_round(job: Job, number: int, folder: Path, progress: Progress | None) -> RoundResult:
+    simulation = job.scenario.parameters
     began = perf_counter()
-    recorder = RoundRecorder(
+    placement, scalings = algorithms(job)
+    told = None if progress is None else (lambda time, packets: progress(number, time, packets))
+    core = ReferenceCore if job.reference else Core
+    with RoundRecorder(  # which leaves readable files however this ends
         folder,
         job.scenario.entities,
         log_format=simulation.log_format,
         links=simulation.log_link_events,
         vnf=simulation.log_vnf_instance_events,
         packets=simulation.log_packet_events,
-    )
-    try:
-        placement, scalings = algorithms(job)
-        told = None if progress is None else (lambda time, packets: progress(number, time, packets))
-        core = ReferenceCore if job.reference else Core
+    ) as recorder:
         one = Round(job.scenario, number, placement, scalings, recorder, told, core)
+        if job.pictures:
+            from testbed.simulator.analysis.pictures import draw  # takes a second to import
+
+            one.on_window = lambda state, time: draw(state, folder / "Images" / f"{time:.0f}.png", f"At {time:.0f} ms")
         result = one.run()
-        recorder.close()
-        life = one.lifecycle
-        sfcs = sorted([*life.ended_sfcs, *one.state.sfc_instances.values()], key=lambda each: each.number)
-        vnfs = sorted([*life.ended_vnfs, *one.state.vnf_instances.values()], key=lambda each: each.number)
-        write_end(folder, sfcs, vnfs, simulation.log_format)
-        result.seconds = perf_counter() - began
-        write_process_time(folder, result.seconds)
-        result.outcomes = {name: instance.name for name, instance in life.placed.items()}
-        return result
-    except Exception as problem:
-        text = traceback.format_exc()
-        recorder.close()
-        if job.errors is not None:
-            job.errors.mkdir(parents=True, exist_ok=True)
-            (job.errors / f"round_{number}.txt").write_text(text)
-        raise RoundFailedError(f"round {number}: {type(problem).__name__}: {problem}\n{text}") from problem
+    life = one.lifecycle
+    sfcs = sorted([*life.ended_sfcs, *one.state.sfc_instances.values()], key=lambda each: each.number)
+    vnfs = sorted([*life.ended_vnfs, *one.state.vnf_instances.values()], key=lambda each: each.number)
+    write_end(folder, sfcs, vnfs, simulation.log_format)
+    result.seconds = perf_counter() - began
+    write_process_time(folder, result.seconds)
+    result.outcomes = {name: instance.name for name, instance in life.placed.items()}
+    return result
 
 
 def run(job: Job, jobs: int = 1, progress: Progress | None = None) -> list[RoundResult]:
