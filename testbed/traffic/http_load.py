@@ -56,6 +56,7 @@ class Outcome:
     error: str = ""
     source_port: int = 0
     rtt_ms: float | None = None  # the least round trip that TCP saw, which no processing is part of
+    connect_ms: float | None = None  # from the first SYN to its answer; the controller deals the connection in it
 
 
 @dataclass(slots=True)
@@ -121,6 +122,7 @@ def connect_once(target: Target, timeout_s: float) -> Outcome:
     started = time.monotonic()
     try:
         with socket.create_connection((target.address, target.port), timeout=timeout_s) as connection:
+            connect_ms = _since_ms(started)
             request = f"GET {target.path} HTTP/1.1\r\nHost: {target.address}\r\nConnection: close\r\n\r\n"
             connection.sendall(request.encode("ascii"))
             source_port = connection.getsockname()[1]
@@ -128,7 +130,7 @@ def connect_once(target: Target, timeout_s: float) -> Outcome:
             latency_ms, rtt_ms = _since_ms(started), min_rtt_ms(connection)
     except (OSError, ValueError) as error:
         return Outcome(_since_ms(started), error=error_kind(error))
-    return Outcome(latency_ms, status, servant_of(body), source_port=source_port, rtt_ms=rtt_ms)
+    return Outcome(latency_ms, status, servant_of(body), source_port=source_port, rtt_ms=rtt_ms, connect_ms=connect_ms)
 
 
 def min_rtt_ms(connection: socket.socket) -> float | None:
