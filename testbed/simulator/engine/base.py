@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Protocol
 
-from testbed.simulator.engine.parts import Flow, LinkAtWork, Rules, Watch
+from testbed.simulator.engine.parts import Flow, LinkAtWork, Packet, Rules, Watch
 from testbed.simulator.engine.streams import Recorder
 from testbed.simulator.model.entities import Entities
 from testbed.simulator.model.state import VnfInstance
@@ -47,6 +47,9 @@ class Engine(Protocol):
 
     def close(self, instances: Iterable[VnfInstance]) -> None:
         """Record the packets that are under way, on links and in these instances."""
+
+    def under_way(self, instances: Iterable[VnfInstance]) -> list[Packet]:
+        """Packets that are not done: on links, in service, and those that wait in these instances."""
 
 
 EngineClass = Callable[[Entities, Rules, Recorder, Callable[[str, int], Random]], Engine]

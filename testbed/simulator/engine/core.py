@@ -146,7 +146,7 @@ class Core:
                     push(heap, (now + watch.max_latency, DEADLINE, watch.number, watch))
                 if flow.penalty is not None:
                     penalty = size * flow.penalty[0] + flow.penalty[1]
-                    packet.penalty = ceil(penalty) if integer_times else penalty
+                    packet.penalty = 2 * ceil(penalty / 2) if integer_times else penalty  # there, and back
                     push(heap, (now + packet.penalty, ARRIVAL, packet.key, packet))
                     continue
             else:
@@ -230,10 +230,13 @@ class Core:
 
     def close(self, instances: Iterable[VnfInstance]) -> None:
         """Record the packets that are under way, on links and in these instances."""
-        packets = [event[3] for event in self._heap if isinstance(event[3], Packet)]
-        packets += [packet for instance in instances for packet in instance.queue]
-        for packet in sorted(packets, key=lambda each: each.key):
+        for packet in sorted(self.under_way(instances), key=lambda each: each.key):
             self._record_end(packet, PacketEvent.ACTIVE)
+
+    def under_way(self, instances: Iterable[VnfInstance]) -> list[Packet]:
+        """Packets that are not done: on links, in service, and those that wait in these instances. Takes time for all of them."""
+        packets = [event[3] for event in self._heap if isinstance(event[3], Packet)]
+        return packets + [packet for instance in instances for packet in instance.queue]
 
     # packets begin ---------------------------------------------------------------------------------------------------
     def _next_creation(self, flow: Flow) -> Event | None:

@@ -112,7 +112,7 @@ class ReferenceCore:
 
     def close(self, instances: Iterable[VnfInstance]) -> None:
         """Record the packets that are under way, wherever they are, and the links' records."""
-        for _, packet in sorted(self._under_way.items()):
+        for packet in sorted(self.under_way(instances), key=lambda each: each.key):
             self._record_end(packet, PacketEvent.ACTIVE)
         for link, packet, record in self._crossings:
             if record[FATE] != REFUSED and isnan(record[START]):  # it waits, and will start as soon as the link is free
@@ -120,6 +120,10 @@ class ReferenceCore:
             if self.recorder.links is not None:
                 self.recorder.links.extend(record)
         self._crossings.clear()
+
+    def under_way(self, instances: Iterable[VnfInstance]) -> list[Packet]:
+        """Packets that are not done, wherever they are."""
+        return list(self._under_way.values())
 
     # packets begin and end -------------------------------------------------------------------------------------------
     def _create_packets(self, flow: Flow) -> Generator[simpy.Event, Any, None]:
@@ -169,7 +173,7 @@ class ReferenceCore:
         if penalty is not None:
             packet.penalty = packet.size * penalty[0] + penalty[1]
             if self.rules.integer_times:
-                packet.penalty = ceil(packet.penalty)
+                packet.penalty = 2 * ceil(packet.penalty / 2)  # there, and back
             yield self._clock.when(self.now + packet.penalty, ARRIVAL, packet.key)
         for position, step in enumerate(packet.steps):
             packet.position = position

@@ -410,18 +410,26 @@ class State:
         vnfs = [each.vnf for each in instance.stages]
         bandwidths = hop_bandwidths(vnfs)
         routes = []
+        held: dict[str, float] = defaultdict(float)  # by link: what these routes take together
         for pair, bandwidth in (
             *(((before, new.node), bandwidths[position]) for before in instance.nodes_at(position - 1)),
             *(((new.node, after), bandwidths[position + 1]) for after in instance.nodes_at(position + 1)),
         ):
             if pair in instance.routes:
                 continue
-            open_routes = self.open_routes(*pair, bandwidth, name)
+            open_routes = [
+                route
+                for route in self.open_routes(*pair, bandwidth, name)
+                if not self.restrict_bandwidth
+                or all(self.free_bandwidth(link, name) >= held[link.name] + bandwidth - TOLERANCE for link in route)
+            ]
             if not open_routes:
                 raise OverCommitError(
                     f"{instance.name}: no route from {pair[0]} to {pair[1]} with {bandwidth:g} Mbit/s"
                 )
             routes.append((pair, open_routes[0], bandwidth))
+            for link in open_routes[0]:
+                held[link.name] += bandwidth
         self._check_new(new, stage.vnf, name, {})
         replica = self._create(stage.vnf, new, name)
         for pair, route, bandwidth in routes:

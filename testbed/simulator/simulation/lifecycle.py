@@ -77,11 +77,12 @@ class Lifecycle:
         self._map(instance, replica)
 
     def drain(self, replica: VnfInstance) -> None:
-        """A stage has an instance less: it ends when its last packet is done, unless other chains use it."""
+        """A stage has an instance less: it ends when it is done with the last packet that is to go there, unless other chains use it."""
         if replica.sfc_instances:
             return
         replica.accepts, replica.draining = False, True
-        if replica.busy or replica.queue:
+        under_way = self.core.under_way(self.state.vnf_instances.values())
+        if any(replica in packet.steps[packet.position :] for packet in under_way):
             self.core.at(self.core.now + DRAIN_CHECK_MS, partial(self.drain, replica))
         else:
             self._shut_down(replica)
@@ -161,11 +162,13 @@ class Lifecycle:
             self.core.at(instance.ready_at, partial(self._ready, instance))
 
     def _ready(self, instance: VnfInstance) -> None:
-        self._tell(instance, "INSTANCE_STARTED")
-        self.core.wake(instance)
+        if instance.active:
+            self._tell(instance, "INSTANCE_STARTED")
+            self.core.wake(instance)
 
     def _vnf_timeout(self, instance: VnfInstance, idle_since: float) -> None:
-        if instance.active and not instance.sfc_instances and instance.idle_since == idle_since:
+        unused = not instance.sfc_instances and instance.idle_since == idle_since
+        if instance.active and instance.accepts and unused:  # what is drained ends without this
             instance.accepts = False
             self._shut_down(instance)
 

@@ -126,6 +126,9 @@ class Round:
 
     def _schedule(self) -> None:
         core, parameters = self.core, self.parameters
+        for request in self._waiting:  # rows of a time are written at that time
+            time = request.arrival_time if parameters.time_window else 0.0
+            core.at(time, partial(self._tell_request, "SFC_REQUEST_CREATED", request))
         core.at(parameters.time_window, partial(self._window, 0.0))
         core.at(parameters.sfc_instance_monitor_interval, self._watch_sfcs)
         if parameters.packet_generation:
@@ -150,15 +153,6 @@ class Round:
         arrived = [each for each in self._waiting if once or each.arrival_time <= now]
         self._waiting = self._waiting[len(arrived) :]
         requests = ordered(arrived, self.entities.sfcs, self.parameters.order_sfc_request_by_similarity)
-        for request in requests:
-            self.recorder.event(
-                "sfc_request",
-                "SFC_REQUEST_CREATED",
-                request.arrival_time if not once else 0.0,
-                SFC_Request=request.name,
-                SFC_Instance="",
-                Placement_Order="",
-            )
         placed_before = self.result.placed
         self.placement.now = now
         began = perf_counter()
@@ -183,15 +177,13 @@ class Round:
                 self._set_penalty(request)
                 return instance
         self.result.refused[request.name] = str(reason)
-        self.recorder.event(
-            "sfc_request",
-            "SFC_REQUEST_NOT_PLACED",
-            self.core.now,
-            SFC_Request=request.name,
-            SFC_Instance="",
-            Placement_Order="",
-        )
+        self._tell_request("SFC_REQUEST_NOT_PLACED", request)
         return None
+
+    def _tell_request(self, event: str, request: SfcRequest) -> None:
+        self.recorder.event(
+            "sfc_request", event, self.core.now, SFC_Request=request.name, SFC_Instance="", Placement_Order=""
+        )
 
     def _tell_window(self, begin: float, requests: Sequence[SfcRequest], placed: int, took_s: float) -> None:
         now, nodes = self.core.now, self.entities.nodes
