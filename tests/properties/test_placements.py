@@ -62,7 +62,7 @@ def shape(plan: Plan | Refused) -> object:
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(entities=edges, share=st.booleans(), restrict=st.booleans())
 def test_plans_fit(name: str, entities: Entities, share: bool, restrict: bool) -> None:
     decided, state = decide(name, entities, share, restrict)

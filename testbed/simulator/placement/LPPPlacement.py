@@ -118,7 +118,7 @@ class LPPPlacement(Placement):
         if found.optimal:
             return len(window.chains)
         self._note(f"{found.status} (acceptance)")
-        return min(len(parts), int(-found.bound + 1e-6))
+        return min(len(parts), int(-found.bound + 1e-6)) if found.bound > -len(parts) else len(parts)
 
     def _note(self, status: str) -> None:
         if self.last_status == "optimal":

@@ -101,7 +101,7 @@ class Program:
     ) -> tuple[Ints, Ints]:
         """Columns of a layer's candidates; gives rows of what comes into its places, and of what goes out."""
         here, places = part.layers.layers[layer], part.places[layer + 1]
-        used = keep[layer].any(axis=(0, 1)) & keep[layer + 1].any(axis=(1, 2))
+        used = numpy.logical_and(keep[layer].any(axis=(0, 1)), keep[layer + 1].any(axis=(1, 2)))
         at = numpy.searchsorted(places, here.nodes)
         kept = numpy.flatnonzero(used[at])
         columns = self.mip.add_columns(self._cost(here.path[kept]))

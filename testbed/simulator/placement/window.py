@@ -5,10 +5,13 @@ In: requests, and the books of their slice. Out: a chain or a reason for each. M
 1. In turn, each request gets its cheapest chain (`layered`).
 2. If some found no place, all are planned anew, with prices on scarce resources, and with those first that found none; the try that
    accepts most is kept, of equals the cheapest.
-3. Each chain is given back and planned again, and instances are emptied and their chains planned again, as long as that makes the
-   whole cheaper; then those without a place try again, also in exchange for another chain's moving.
+3. Each chain is given back and planned again, as long as that makes the whole cheaper.
+4. Groups of related requests, those without a place first, are given back and planned again in another order, sometimes without one
+   of their instances; what is worse is undone (large neighbourhood search: Shaw, "Using constraint programming and local search
+   methods to solve vehicle routing problems", CP 1998).
 
-The number of searches is limited by `effort` searches a request, not by time: the same requests give the same plans.
+The work is limited by numbers of searches, not by time, and its random numbers have a fixed seed: the same requests in the same
+state give the same plans.
 """
 
 from collections.abc import Sequence
@@ -25,7 +28,7 @@ from testbed.simulator.placement.layered import Layers
 
 WORTH = 1e-9
 """Smaller gains are rounding."""
-GROUP = 5
+GROUP = 9
 CLOSE = 0.3
 OPENINGS = (1.0, 0.5, 0.25)
 """What a new instance counts while a group is planned again: less than all of it, as others may come to share it."""
@@ -33,11 +36,13 @@ OPENINGS = (1.0, 0.5, 0.25)
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How a window is searched. `limit`: partial chains a search may look at; `effort`: searches a request beyond the first;
+    """How a window is searched. `limit`: partial chains a search may look at; `effort`: searches a request beyond the first,
+    at most `most` a window;
     `scarcity`: score of a resource's last unit, always, and `scarcities` when some requests found no place."""
 
     limit: int = 2000
-    effort: int = 20
+    effort: int = 40
+    most: int = 1000
     scarcity: float = 0.0
     scarcities: tuple[float, ...] = (0.1, 1.0)
 
@@ -64,7 +69,7 @@ class Window:
 
     def solve(self) -> None:
         """Plan all requests."""
-        self._left = self.search.effort * len(self.requests)
+        self._left = min(self.search.effort * len(self.requests), self.search.most)
         self._in_turn(self.requests, self.search.scarcity)
         if self._left <= 0:
             return
@@ -96,7 +101,7 @@ class Window:
 
     def adopt(self, chains: Sequence[Chain]) -> None:
         """Plan these chains, which fit together, in place of its own."""
-        self._left = self.search.effort * len(self.requests)
+        self._left = min(self.search.effort * len(self.requests), self.search.most)
         self._clear()
         self._restore({chain.request.name: chain for chain in chains})
 
