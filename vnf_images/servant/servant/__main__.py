@@ -6,6 +6,7 @@ read from the network: only the server does.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ LOOK_AGAIN_S = 5.0
 
 
 def main() -> int:
-    signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+    signals = Signals(signal.SIGTERM, signal.SIGINT)
     wiring = Wiring(
         (
             Port("lo", settings.addresses("SERVICE_ADDRESS")),
@@ -31,6 +32,8 @@ def main() -> int:
     plumber = Plumber(wiring)
     command = (sys.executable, "-m", "servant.serve")
     server = subprocess.Popen(command, user=UNPRIVILEGED, group=UNPRIVILEGED, extra_groups=[])
+    # Not SIGCHLD: every command of the plumber's ends with one, and a wait that it ends would run the next command at once.
+    ended = os.fdopen(os.pidfd_open(server.pid))
     said: list[str] = []
     while server.poll() is None:
         try:
@@ -40,8 +43,8 @@ def main() -> int:
         if commands or wrong != said:
             log("plumbed", commands=[" ".join(command) for command in commands], wrong=wrong)
             said = wrong
-        plumber.wait(LOOK_AGAIN_S, signals)
-        if any(number is not signal.SIGCHLD for number in signals.taken()):
+        plumber.wait(LOOK_AGAIN_S, signals, ended)
+        if signals.taken():
             server.terminate()
     log("server ended", status=server.returncode)
     return 0 if server.returncode == 0 else 1
