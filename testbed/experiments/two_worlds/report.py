@@ -23,6 +23,10 @@ from testbed.experiments.two_worlds.scenario import Scenario, domain_of
 
 TITLE = "One scenario, two worlds: what the simulator predicts and what the lab measures"
 FORMAT = "two-worlds/1"
+LEFT_OUT = (
+    "The model leaves out: that a refusal costs its servant CPU too; that the kernel gives a quota in pieces, so that a servant that was idle"
+    " begins at full speed; that the machine's cores are shared with switches, senders and whatever else runs."
+)
 PAIR_HEADS = ("predicted", "measured", "difference", "%")
 
 
@@ -133,7 +137,7 @@ def lines(report: Report) -> list[str]:
         text += _table([("what", *PAIR_HEADS), *other_rows(level)])
     text += ["", "The measurement"]
     text += _table([(check.name, check.detail, "good" if check.good else "NOT GOOD") for check in report.checks])
-    return [*text, "", in_words(report.levels)]
+    return [*text, "", in_words(report.levels), LEFT_OUT]
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -160,7 +164,7 @@ def page(report: Report) -> str:
 <title>{escape(TITLE)}</title><style>{STYLE}</style></head>
 <body><main>
 <header><h1>{escape(TITLE)}</h1><p>{escape(report.started)}{verdict}</p></header>
-<section><h2>How far off</h2><p>{escape(in_words(report.levels))}</p></section>
+<section><h2>How far off</h2><p>{escape(in_words(report.levels))}</p><p class="note">{escape(LEFT_OUT)}</p></section>
 <section><h2>Latency of answered requests</h2>{plot(report)}
 <p class="note">Share of requests that took no longer, by client. Solid: measured on the lab; dashed: predicted.</p></section>
 {levels}
