@@ -17,18 +17,25 @@ BLOCK = 2048
 
 def generated(source: DataSource, random: numpy.random.Generator) -> Iterator[tuple[float, float]]:
     """Bursts of `burst_size` packets: exponential gaps of mean `packet_interval` within, of `burst_interval` before each but the
-    first one (document, "Data Source"). Plain Poisson where there are no bursts."""
+    first one (document, "Data Source"). Plain Poisson where there are no bursts.
+
+    Raises:
+        ValueError: there would be no time between packets, and so no end of them.
+    """
     burst, bursts = source.burst_size, source.burst_size > 1 and source.burst_interval > 0
+    if not bursts and source.packet_interval <= 0:
+        raise ValueError(
+            f"{source.name}: packet_interval {source.packet_interval:g}: expected more than 0 without bursts"
+        )
     means = numpy.full(BLOCK, float(source.packet_interval))
     size, begun = source.packet_size, 0
     while True:
-        gaps = random.exponential(1.0, BLOCK) * means
         if bursts:
             first = (numpy.arange(begun, begun + BLOCK) % burst) == 0
             first[0] &= begun > 0
-            gaps[first] *= source.burst_interval / source.packet_interval
+            means = numpy.where(first, source.burst_interval, source.packet_interval)
             begun += BLOCK
-        for gap in gaps.tolist():
+        for gap in (random.exponential(1.0, BLOCK) * means).tolist():
             yield gap, size
 
 
