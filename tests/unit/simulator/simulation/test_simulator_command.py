@@ -115,9 +115,9 @@ def test_what_was_saved_and_is_loaded_gives_the_same_results(
 def test_entities_are_shown_and_listed(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     assert command("--show", "--only_placement") == 0
     shown = capsys.readouterr().out
-    assert "u_0" in shown and "u_1" not in shown
+    assert "l_0_0_0" in shown and "l_0_1_0" not in shown
     assert command("--list", "--only_placement") == 0
-    assert "u_1" in capsys.readouterr().out
+    assert "l_0_1_0" in capsys.readouterr().out
 
 
 def test_placements_alone(command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
