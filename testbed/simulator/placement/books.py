@@ -64,7 +64,7 @@ class Books:
         self.seats: dict[str, list[Seat]] = {}
         self._service: dict[tuple[str, float], Floats] = {}
         self._scores: dict[tuple[str, cost.Aim], Floats] = {}
-        self.opening = 1.0  # part of a new instance's score that counts
+        self.opening: float | Floats = 1.0  # part of a new instance's score that counts, or by node
         self.closed: tuple[str, int] | None = None  # a VNF and a node: no chain is planned there
         self._by_instance: dict[str, Seat] = {}
         for each in state.vnf_instances.values():

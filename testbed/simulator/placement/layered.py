@@ -112,7 +112,7 @@ class Layers:
         ]
         path = self.own.latency * latency
         score = path.copy()
-        score[len(shared) :] += books.opening * books.instance_scores(vnf, self.aim)[fresh]
+        score[len(shared) :] += (books.opening * books.instance_scores(vnf, self.aim))[fresh]
         if self.scarcity:
             used = 1 - (books.free_cpu[fresh] - vnf.cpu) / books.cpu[fresh]
             score[len(shared) :] += self.scarcity * _price(used)

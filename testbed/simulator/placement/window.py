@@ -7,7 +7,7 @@ In: requests, and the books of their slice. Out: a chain or a reason for each. M
    accepts most is kept, of equals the cheapest.
 3. Each chain is given back and planned again, as long as that makes the whole cheaper.
 4. Groups of related requests, those without a place first, are given back and planned again in another order, sometimes without one
-   of their instances; what is worse is undone (large neighbourhood search: Shaw, "Using constraint programming and local search
+   of their instances; what is much worse is undone, the best is kept (large neighbourhood search: Shaw, "Using constraint programming and local search
    methods to solve vehicle routing problems", CP 1998).
 
 The work is limited by numbers of searches, not by time, and its random numbers have a fixed seed: the same requests in the same
@@ -25,11 +25,18 @@ from testbed.simulator.placement import cost, reasons
 from testbed.simulator.placement.base import Commit
 from testbed.simulator.placement.books import Books, Chain
 from testbed.simulator.placement.layered import Layers
+from testbed.simulator.placement.network import Floats
 
 WORTH = 1e-9
 """Smaller gains are rounding."""
 GROUP = 9
+"""Requests planned again together are fewer than this."""
 CLOSE = 0.3
+"""How often one of their instances is closed meanwhile."""
+EVEN = 0.5
+"""How often new instances count the same part on all nodes."""
+WORSE = 0.01
+"""What a group's new plans may make the whole dearer than the best so far, which is kept aside."""
 OPENINGS = (1.0, 0.5, 0.25)
 """What a new instance counts while a group is planned again: less than all of it, as others may come to share it."""
 
@@ -127,8 +134,8 @@ class Window:
     def _shake(self) -> None:
         """Plan a few related requests again, in another order and with other views on new instances; keep what is better."""
         random = numpy.random.default_rng(len(self.requests))
+        best, kept = self._rank(), dict(self.chains)
         while self._left > 0:
-            before = self._rank()
             group = self._related(random)
             old = [self.chains[each.name] for each in group if each.name in self.chains]
             for chain in old:
@@ -137,17 +144,27 @@ class Window:
                 seats = [seat for chain in old for seat in chain.seats if seat.real is None]
                 seat = seats[int(random.integers(len(seats)))] if seats else None
                 self.books.closed = (seat.vnf.name, seat.node) if seat else None
-            self.books.opening = float(random.choice(OPENINGS))
+            self.books.opening = self._openings(random)
             for number in random.permutation(len(group)):
                 self._place(group[number], 0.0)
             self.books.closed, self.books.opening = None, 1.0
-            if self._rank() < before:
+            rank = self._rank()
+            if rank < best:
+                best, kept = rank, dict(self.chains)
+            if rank <= (best[0], best[1] * (1 + WORSE)):
                 continue
             for each in group:
                 if each.name in self.chains:
                     self._drop(each.name)
             for chain in old:
                 self._take(chain)
+        self._clear()
+        self._restore(kept)
+
+    def _openings(self, random: numpy.random.Generator) -> float | Floats:
+        """The same part of every new instance's score, or another at each node, so that chains meet where it is small."""
+        part = float(random.choice(OPENINGS))
+        return part if random.random() < EVEN else part * random.random(len(self.books.cpu))
 
     def _related(self, random: numpy.random.Generator) -> list[SfcRequest]:
         """A request, one without a place if there are any, and others that use its VNFs or instances."""

@@ -27,8 +27,10 @@ class Row:
     """An algorithm on a network, means over seeds. Gaps are parts, not per cent; NaN where there is nothing to compare.
 
     LPP begins with Smart's plans: where it proves nothing, a gap of 0 to it says only that it found nothing better in time, and
-    `gap_bound` is what is certain. gap_both: to LPP's plans, on requests that both accept. gap_same: to LPP's whole, on seeds where both accept the same.
-    gap_worst: the greatest of the latter. gap_bound: to the proven bound, on those seeds. proven: seeds in which LPP's plan is optimal.
+    `gap_bound` is what is certain.
+
+    gap_both: to LPP's plans, on requests that both accept. gap_same: to LPP's whole, on seeds where both accept the same; gap_worst:
+    the greatest of them. gap_bound: to the proven bound, on those seeds. proven: seeds in which LPP's plan is optimal.
     """
 
     network: str
