@@ -26,6 +26,7 @@ from testbed.experiments.two_worlds.scenario import DEFAULT, Scenario, load
 from testbed.lab.images import image_spec
 from testbed.lab.net import Lab
 
+BUSY_SHARE = 0.85  # of the machine's cores; above it servants may not get the quota that was predicted with
 LATE_MS = 10.0  # requests that leave later than this are not the open loop that was predicted
 
 
@@ -66,12 +67,18 @@ def _level(
 
 def _checks(levels: Sequence[compare.Level], measured: Sequence[Measured]) -> tuple[Check, ...]:
     late_ms = max(each.late_ms for each in measured)
+    busy = [each.busy for each in measured]
     inactive = sorted({name for each in measured for name in each.inactive})
     sent = [sum(pair.measured or 0 for pair in level.fates.values()) for level in levels]
     planned = [sum(pair.predicted or 0 for pair in level.fates.values()) for level in levels]
     return (
         Check("every planned request was sent", sent == planned, f"{sum(sent):.0f} of {sum(planned):.0f}"),
         Check("requests left when planned", late_ms <= LATE_MS, f"99 % within {late_ms:.1f} ms"),
+        Check(
+            "the machine had cores to spare",
+            max(busy) <= BUSY_SHARE,
+            f"busy {', '.join(f'{each:.0%}' for each in busy)}; at most {BUSY_SHARE:.0%}",
+        ),
         Check("all instances stayed active", not inactive, ", ".join(inactive) or "all"),
     )
 

@@ -1,4 +1,4 @@
-"""A running container's CPU: the time that it used, and the quota that it has.
+"""CPU: what a running container used and may use, and how busy the machine is.
 
 In: a process of the container. Out: numbers of the kernel's. Both versions of control groups are known. Must not touch any other group.
 """
@@ -9,6 +9,12 @@ from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
 PROC = Path("/proc")
+
+
+def machine_ticks(proc: Path = PROC) -> tuple[int, int]:
+    """Ticks of all cores since the machine began: those in which something ran, and all."""
+    ticks = [int(word) for word in (proc / "stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)  # idle, and idle for input or output
 
 
 class Cgroup:

@@ -17,7 +17,7 @@ from statistics import mean, median
 from typing import Any
 
 from testbed.experiments.measures import paths_of_connections, route_ms
-from testbed.experiments.two_worlds.cgroup import Cgroup
+from testbed.experiments.two_worlds.cgroup import Cgroup, machine_ticks
 from testbed.experiments.two_worlds.outcome import ANSWERED, REFUSED, Constants, Outcome, Request
 from testbed.experiments.two_worlds.scenario import Scenario
 from testbed.lab.net import ROOT, SERVICE_ADDRESS, Lab, Vnf
@@ -39,11 +39,12 @@ Told = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A level on the lab. `late_ms`: the 99th percentile of how much later than planned requests left; `inactive`: instances that were
-    not active after it."""
+    """A level on the lab. `late_ms`: the 99th percentile of how much later than planned requests left; `busy`: the share of the machine's
+    cores that was in use; `inactive`: instances that were not active after it."""
 
     outcome: Outcome
     late_ms: float
+    busy: float
     inactive: tuple[str, ...]
 
 
@@ -170,8 +171,9 @@ class OnLab:
         start_s = time.monotonic() + LEAD_S
         senders = self._senders(arrivals, start_s)
         time.sleep(max(0.0, start_s - time.monotonic()))
-        before_ms = self._used_ms()
+        before_ms, before_ticks = self._used_ms(), machine_ticks()
         told = self._tell(senders)
+        ran, ticks = (after - before for after, before in zip(machine_ticks(), before_ticks, strict=True))
         cpu_ms = {name: used_ms - before_ms[name] for name, used_ms in self._used_ms().items()}
         requests = [_request(client, each) for client, all_of in told.items() for each in all_of]
         late = sorted(each["late_ms"] for all_of in told.values() for each in all_of)
@@ -179,7 +181,7 @@ class OnLab:
         time.sleep(SETTLE_S)
         in_order = tuple(sorted(requests, key=lambda each: (each.sent_ms, each.client)))
         outcome = Outcome(in_order, cpu_ms, elapsed_ms)
-        return Measured(outcome, percentile(late, 99) or 0.0, self._inactive())
+        return Measured(outcome, percentile(late, 99) or 0.0, ran / ticks, self._inactive())
 
     def dealt(self) -> int:
         """Connections of the chain that the controller has dealt: whose turn it is follows."""

@@ -24,8 +24,8 @@ from testbed.experiments.two_worlds.scenario import Scenario, domain_of
 TITLE = "One scenario, two worlds: what the simulator predicts and what the lab measures"
 FORMAT = "two-worlds/1"
 LEFT_OUT = (
-    "The model leaves out: that a refusal costs its servant CPU too; that the kernel gives a quota in pieces, so that a servant that was idle"
-    " begins at full speed; that the machine's cores are shared with switches, senders and whatever else runs."
+    "The model leaves out: that a refusal costs its servant CPU too; that the kernel gives a quota in pieces, so that a servant that was"
+    " idle begins at full speed; that the machine's cores are shared with switches, senders and whatever else runs."
 )
 PAIR_HEADS = ("predicted", "measured", "difference", "%")
 

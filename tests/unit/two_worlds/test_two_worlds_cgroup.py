@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.experiments.two_worlds.cgroup import Cgroup
+from testbed.experiments.two_worlds.cgroup import Cgroup, machine_ticks
 
 
 @pytest.mark.parametrize("mounts", [("cpu", "cpuacct"), ("cpu,cpuacct", "cpu,cpuacct")])
@@ -34,3 +34,8 @@ def test_version_2(tmp_path: Path) -> None:
     group.set_quota(0.25, 20)
     assert group.used_ms() == 2.5
     assert (tmp_path / "box" / "cpu.max").read_text() == "5000 20000"
+
+
+def test_the_machine_is_busy_when_it_is_not_idle(tmp_path: Path) -> None:
+    (tmp_path / "stat").write_text("cpu  10 1 20 600 30 2 3 4 5 6\ncpu0 1 2 3 4 5 6 7 8 9 10\n")
+    assert machine_ticks(tmp_path) == (40, 670)
