@@ -7,8 +7,8 @@ In: requests, and the books of their slice. Out: a chain or a reason for each. M
    accepts most is kept, of equals the cheapest.
 3. Each chain is given back and planned again, as long as that makes the whole cheaper.
 4. Groups of related requests, those without a place first, are given back and planned again in another order, sometimes without one
-   of their instances; what is much worse is undone, the best is kept (large neighbourhood search: Shaw, "Using constraint programming and local search
-   methods to solve vehicle routing problems", CP 1998).
+   of their instances; what is much worse is undone, and the best is kept (large neighbourhood search: Shaw, "Using constraint
+   programming and local search methods to solve vehicle routing problems", CP 1998).
 
 The work is limited by numbers of searches, not by time, and its random numbers have a fixed seed: the same requests in the same
 state give the same plans.
