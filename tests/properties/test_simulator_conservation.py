@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from testbed.simulator.engine.core import Core
 from testbed.simulator.engine.streams import PacketEvent
 from testbed.simulator.model.state import State
-from testbed.simulator.placement import registry
+from testbed.simulator.placement.registry import PLACEMENTS
 from testbed.simulator.runner import Job, algorithms
 from testbed.simulator.simulation.round import Round, Scenario
 from testbed.simulator.specification.generate import generate
@@ -203,7 +203,7 @@ def test_with_any_placement_and_any_scaling(setting: Setting) -> None:
     holds(setting)
 
 
-@pytest.mark.parametrize("placement", registry.BUILT_IN)
+@pytest.mark.parametrize("placement", PLACEMENTS.built_in())
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(spec=SPECS, data=st.data())
 def test_with_ours(placement: str, spec: Any, data: Any) -> None:

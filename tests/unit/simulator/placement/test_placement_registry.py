@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from testbed.simulator.placement.GreedyPlacement import GreedyPlacement
-from testbed.simulator.placement.registry import UnknownPlacementError, find
+from testbed.simulator.placement.registry import find
+from testbed.simulator.plugins import PluginError
 
 OWN = """
 from testbed.simulator.model.state import Refused
@@ -28,7 +29,7 @@ def test_users_own(tmp_path: Path) -> None:
 
 def test_unknown_names_what_where_and_what_there_is(tmp_path: Path) -> None:
     (tmp_path / "MyPlacement.py").write_text(OWN)
-    with pytest.raises(UnknownPlacementError) as caught:
+    with pytest.raises(PluginError) as caught:
         find("YourPlacement", [tmp_path])
     text = str(caught.value)
     assert "'YourPlacement'" in text and str(tmp_path) in text
@@ -37,5 +38,5 @@ def test_unknown_names_what_where_and_what_there_is(tmp_path: Path) -> None:
 
 def test_file_without_its_class(tmp_path: Path) -> None:
     (tmp_path / "Other.py").write_text("x = 1\n")
-    with pytest.raises(UnknownPlacementError, match="expected a class Other that is a Placement"):
+    with pytest.raises(PluginError, match="expected class Other in it"):
         find("Other", [tmp_path])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from testbed.simulator.__main__ import main
-from testbed.simulator.placement.registry import names
+from testbed.simulator.placement.registry import PLACEMENTS
 from testbed.simulator.scaling.registry import SCALINGS
 
 TUTORIAL = (Path(__file__).parents[4] / "docs" / "simulator-algorithms.md").read_text()
@@ -50,4 +50,4 @@ def test_the_names_in_the_table_are_those_there_are() -> None:
     row = next(line for line in TUTORIAL.splitlines() if line.startswith("| `NaivePlacement`"))
     placements, scalings_named = (re.findall(r"`(\w+)`", cell) for cell in row.strip("| ").split("|"))
     assert sorted(scalings_named) == SCALINGS.built_in()
-    assert sorted(placements) == names()
+    assert sorted(placements) == PLACEMENTS.built_in()
