@@ -9,6 +9,7 @@ import numpy
 import pandas
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from testbed.experiments.drawing import COLOURS
 from testbed.simulator.analysis.measured import Measured
@@ -151,7 +152,7 @@ def acceptance(measured: Measured) -> Figure:
     axes.bar(at, refused, width, bottom=placed, color=BAD, label=f"not placed ({refused.sum():,.0f})")
     axes.legend(fontsize=8, frameon=False, ncols=2)
     axes.set_ylim(0, 1.2 * max(1.0, float((placed + refused).max())))
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     return made
 
 

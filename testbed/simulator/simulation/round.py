@@ -103,6 +103,7 @@ class Round:
         self.monitor = Monitor(self.state, max(windows))
         self.scaler = Scaler(scalings, self.state, self.core, self.lifecycle, self.monitor)
         self.result = RoundResult()
+        self.on_window: Callable[[State, float], None] | None = None  # told after each window's placements
         self.at_node = {name: user.node for name, user in self.entities.users.items()}
         self._waiting = sorted(self.entities.sfc_requests.values(), key=lambda each: each.arrival_time)
         self._order = 0
@@ -161,6 +162,8 @@ class Round:
         self.result.algorithm_s += took_s
         self.recorder.event("placement", "PLACEMENT_PROCESSED", now)
         self._tell_window(begin, requests, self.result.placed - placed_before, took_s)
+        if self.on_window is not None:
+            self.on_window(self.state, now)
         if not once and now + self.parameters.time_window <= self.parameters.total_time:
             self.core.at(now + self.parameters.time_window, partial(self._window, now))
 
