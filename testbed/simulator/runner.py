@@ -5,9 +5,11 @@ round's RoundResult. A round that fails leaves what it has written, and its trac
 """
 
 import multiprocessing
+import os
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,6 +19,7 @@ from testbed.simulator.engine.reference import ReferenceCore
 from testbed.simulator.placement.base import Placement
 from testbed.simulator.placement.registry import find as find_placement
 from testbed.simulator.records.entities import Outcome, write_end, write_entities, write_process_time
+from testbed.simulator.records.process import ProcessRecorder
 from testbed.simulator.records.writer import RoundRecorder
 from testbed.simulator.scaling.base import Scaling
 from testbed.simulator.scaling.registry import find as find_scaling
@@ -92,14 +95,7 @@ def _run_round(job: Job, number: int, folder: Path, progress: Progress | None) -
     placement, scalings = algorithms(job)
     told = None if progress is None else (lambda time, packets: progress(number, time, packets))
     core = ReferenceCore if job.reference else Core
-    with RoundRecorder(  # which leaves readable files however this ends
-        folder,
-        job.scenario.entities,
-        log_format=simulation.log_format,
-        links=simulation.log_link_events,
-        vnf=simulation.log_vnf_instance_events,
-        packets=simulation.log_packet_events,
-    ) as recorder:
+    with _recorder(job, folder) as recorder:  # which leaves readable files however this ends
         one = Round(job.scenario, number, placement, scalings, recorder, told, core)
         if job.pictures:
             from testbed.simulator.analysis.pictures import draw  # takes a second to import
@@ -114,6 +110,20 @@ def _run_round(job: Job, number: int, folder: Path, progress: Progress | None) -
     write_process_time(folder, result.seconds)
     result.outcomes = {name: instance.name for name, instance in life.placed.items()}
     return result
+
+
+def _recorder(job: Job, folder: Path) -> RoundRecorder | ProcessRecorder:
+    """One with a process of its own where that has a core; workers of a pool may not have one."""
+    simulation = job.scenario.parameters
+    logs = {
+        "links": simulation.log_link_events,
+        "vnf": simulation.log_vnf_instance_events,
+        "packets": simulation.log_packet_events,
+    }
+    make = partial(RoundRecorder, folder, job.scenario.entities, simulation.log_format, **logs)
+    if not any(logs.values()) or len(os.sched_getaffinity(0)) < 2 or multiprocessing.current_process().daemon:
+        return make()
+    return ProcessRecorder(make, **logs)
 
 
 def run(job: Job, jobs: int = 1, progress: Progress | None = None) -> list[RoundResult]:

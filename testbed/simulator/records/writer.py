@@ -149,18 +149,21 @@ class RoundRecorder:
                 self._sheets[table].values([values for time, values in held if time <= now])
                 self._rare[table] = [each for each in held if each[0] > now]
 
+    def take(self, blocks: Blocks) -> None:
+        """Blocks of streams, as arrays of records, with flows for requests while these are as they are now."""
+        for block in blocks.values():
+            block[:, 0] = self._names.flow_of[block[:, 0].astype(numpy.int64)]
+        self._before.append(blocks)
+
     def _take(self) -> None:
-        """Streams become arrays, with flows for requests while these are as they are now."""
         blocks: Blocks = {}
         for name, width in WIDTHS.items():
             stream: list[float] | None = getattr(self, name)
             if stream:
-                block = numpy.fromiter(stream, numpy.float64, len(stream)).reshape(-1, width)
+                blocks[name] = numpy.fromiter(stream, numpy.float64, len(stream)).reshape(-1, width)
                 stream.clear()  # the same list: the engine may keep its `extend`
-                block[:, 0] = self._names.flow_of[block[:, 0].astype(numpy.int64)]
-                blocks[name] = block
         if blocks:
-            self._before.append(blocks)
+            self.take(blocks)
 
 
 def _merged(blocks: list[Floats], width: int) -> Floats:

@@ -1,0 +1,152 @@
+"""A recorder whose files are written by a process of its own, so that the engine and the formatting have a core each.
+
+In: what `RoundRecorder` takes. Out: the same files, byte for byte. The other process ends with `close`, and with this one, however
+this one ends; Ctrl-C is left to this one. At most QUEUED flushes wait for it, so memory stays flat.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from types import TracebackType
+
+import numpy
+
+from testbed.simulator.engine.streams import WIDTHS
+from testbed.simulator.records.writer import Blocks, RoundRecorder
+
+QUEUED = 2
+Call = tuple[str, tuple[object, ...], dict[str, object]]
+Message = tuple[list[Call], list[Blocks], float]
+
+
+class RecordsNotWrittenError(OSError):
+    """The writing process could not write; the text is its error."""
+
+
+class ProcessRecorder:
+    """As a RoundRecorder, which `make` makes in the other process.
+
+    Args:
+        links, vnf, packets: as RoundRecorder's.
+    """
+
+    def __init__(self, make: Callable[[], RoundRecorder], *, links: bool, vnf: bool, packets: bool) -> None:
+        self.links: list[float] | None = [] if links else None
+        self.vnf_arrivals: list[float] | None = [] if vnf else None
+        self.vnf_starts: list[float] | None = [] if vnf else None
+        self.vnf_ends: list[float] | None = [] if vnf else None
+        self.packets: list[float] | None = [] if packets else None
+        self.ended: list[float] | None = [] if packets else None
+        self._calls: list[Call] = []
+        self._blocks: list[Blocks] = []
+        self._placed: set[int] = set()
+        self._waiting: queue.Queue[Message | None] = queue.Queue(QUEUED)
+        context = multiprocessing.get_context("fork")  # the entities need no copy, the packages no second import
+        self._ours, theirs = context.Pipe()
+        self._process = context.Process(target=_write, args=(make, theirs, self._ours), name="records")
+        self._process.start()
+        theirs.close()
+        self._sender: threading.Thread | None = threading.Thread(target=self._send, name="records", daemon=True)
+        self._sender.start()
+
+    def __enter__(self) -> "ProcessRecorder":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def placed(self, request: int, sfc_instance: str) -> None:
+        """From now on this request's packets are processed by this SFC instance."""
+        if request in self._placed:
+            self.flush(0.0)  # what was written down so far is of the instance before
+        self._placed.add(request)
+        self._calls.append(("placed", (request, sfc_instance), {}))
+
+    def created(self, instance: int, name: str, vnf: str, node: str) -> None:
+        """A VNF instance with its number."""
+        self._calls.append(("created", (instance, name, vnf, node), {}))
+
+    def event(self, table: str, event: str, time: float, **columns: object) -> None:
+        """A row of one of the rare files."""
+        self._calls.append(("event", (table, event, time), columns))
+
+    def flush(self, now: float) -> None:
+        """Hand over what was written down.
+
+        Raises:
+            RecordsNotWrittenError: what was handed over before could not be written.
+        """
+        blocks: Blocks = {}
+        for name, width in WIDTHS.items():
+            stream: list[float] | None = getattr(self, name)
+            if stream:
+                blocks[name] = numpy.fromiter(stream, numpy.float64, len(stream)).reshape(-1, width)
+                stream.clear()  # the same list: the engine keeps it
+        calls, self._calls = self._calls, []
+        self._check()
+        self._waiting.put((calls, [blocks] if blocks else [], now))
+
+    def close(self) -> None:
+        """Have everything written. A second call does nothing.
+
+        Raises:
+            RecordsNotWrittenError: something could not be written.
+        """
+        if self._sender is None:
+            return
+        try:
+            self.flush(float("inf"))
+        finally:
+            self._waiting.put(None)
+            self._sender.join()
+            self._sender = None
+            self._process.join()
+        self._check()
+        if self._process.exitcode:
+            raise RecordsNotWrittenError(f"the writing process ended with {self._process.exitcode}")
+
+    def _send(self) -> None:
+        while True:
+            message = self._waiting.get()
+            with contextlib.suppress(OSError):  # it has ended, and said why
+                self._ours.send(message)
+            if message is None:
+                return
+
+    def _check(self) -> None:
+        said = None
+        with contextlib.suppress(EOFError, OSError):
+            said = self._ours.recv() if self._ours.poll() else None
+        if said is not None:
+            raise RecordsNotWrittenError(said)
+
+
+def _write(make: Callable[[], RoundRecorder], messages: Connection, not_ours: Connection) -> None:
+    """The other process: write until None comes, or nobody is there to send it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    not_ours.close()
+    code = 0
+    try:
+        with make() as recorder, contextlib.suppress(EOFError):
+            while (message := messages.recv()) is not None:
+                calls, blocks, now = message
+                for name, values, columns in calls:
+                    getattr(recorder, name)(*values, **columns)
+                for each in blocks:
+                    recorder.take(each)
+                recorder.flush(now)
+    except Exception as problem:
+        code = 1
+        with contextlib.suppress(OSError):
+            messages.send(f"{type(problem).__name__}: {problem}")
+            while messages.recv() is not None:  # nobody waits for us to read
+                pass
+    os._exit(code)  # nothing of the process that this one was forked from is to be done twice
