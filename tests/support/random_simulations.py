@@ -19,7 +19,7 @@ def vnfs(draw: Any) -> list[Any]:
     return [
         sim.vnf(
             name,
-            cpu=draw(st.sampled_from([1000.0, 2000.0, 300.0, 2.0])),  # with the last one, packets are too much for it
+            cpu=draw(st.sampled_from([1000.0, 1000.0, 300.0, 2.0])),  # with the last one, packets are too much for it
             mem=draw(st.sampled_from([100.0, 4.0])),
             max_share=draw(st.integers(1, 3)),
             min_bandwidth=draw(st.sampled_from([0.0, 100.0, 300.0])),
@@ -64,7 +64,7 @@ def environments(draw: Any) -> Any:
     names = [f"n_{i}" for i in range(draw(st.integers(1, 3)))]
     hosted = [frozenset(draw(st.sets(st.sampled_from(NAMES), min_size=1))) for _ in names]
     hosted[0] = frozenset(NAMES)
-    cpu = draw(st.sampled_from([1000.0, 10000.0]))
+    cpu = draw(st.sampled_from([4000.0, 20000.0]))
     nodes = [
         sim.node(name, cpu=cpu, mem=1000.0, disk_delay=draw(st.sampled_from([0.0, 1.5])), vnfs=vnf_names)
         for name, vnf_names in zip(names, hosted, strict=True)
@@ -90,7 +90,7 @@ def environments(draw: Any) -> Any:
             arrival_time=float(draw(st.integers(0, 30))),
             ingress=draw(place),
             egress=draw(place),
-            duration=draw(st.sampled_from([0.0, 15.0, 40.0, 1000.0])),
+            duration=draw(st.sampled_from([1000.0, 0.0, 15.0, 40.0, 1000.0])),
         )
         for i in range(draw(st.integers(1, 5)))
     ]
@@ -111,10 +111,10 @@ def environments(draw: Any) -> Any:
 def settings_of_rounds(draw: Any) -> Setting:
     """Settings with whole and other times, equal times, and whatever else there is."""
     given = draw(environments())
-    total_time = float(draw(st.integers(20, 70)))
+    total_time = float(draw(st.integers(40, 120)))
     flows = None
     if draw(st.booleans()):
-        packets = st.lists(st.tuples(WHOLE_GAPS, SIZES), max_size=60).map(lambda each: sim.flow(*each))
+        packets = st.lists(st.tuples(WHOLE_GAPS, SIZES), min_size=10, max_size=80).map(lambda each: sim.flow(*each))
         flows = {(user, chain): draw(packets) for user in given.users for chain in given.sfcs}
     moves = draw(
         st.lists(

@@ -1,8 +1,10 @@
 """The fast engine and the readable one give the same streams and counters on the benchmark and in the narrow cases."""
 
 import json
-from itertools import pairwise
+from dataclasses import replace
+from itertools import pairwise, product
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,13 +14,15 @@ from testbed.simulator.engine.parts import Rules
 from testbed.simulator.engine.reference import Clock, ReferenceCore
 from testbed.simulator.engine.streams import WIDTHS, PacketEvent
 from testbed.simulator.placement.registry import find
+from testbed.simulator.scaling.base import Resize, Scaling
 from testbed.simulator.simulation.round import Round, Scenario
 from testbed.simulator.specification.generate import generate
 from testbed.simulator.specification.parameters import parse_parameters
 from testbed.simulator.specification.specs_file import parse_specs
 from tests.support import simulated as sim
-from tests.support.simulated import Setting
+from tests.support.simulated import First, Setting
 
+BOTH = pytest.mark.parametrize("core_class", [Core, ReferenceCore])
 BENCHMARK = Path(__file__).parents[1] / "specification" / "benchmark"
 
 
@@ -86,7 +90,7 @@ def test_sums_of_rounding_errors_do_not_move_times() -> None:
     assert (seen, clock.now) == ([0.1, 0.3, 0.8], 1.0)
 
 
-@pytest.mark.parametrize("core_class", [Core, ReferenceCore])
+@BOTH
 def test_order_at_equal_times(core_class: Any) -> None:
     """Actions, ends of services, arrivals, deadlines, creations; of the same kind by request and packet."""
     given = sim.entities(
@@ -117,7 +121,119 @@ def test_order_at_equal_times(core_class: Any) -> None:
     ]
 
 
-@pytest.mark.parametrize("core_class", [Core, ReferenceCore])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("holds", [False, True])
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("limit", [-1, 0, 2])
+def test_in_dense_traffic(seed: int, holds: bool, whole: bool, limit: int) -> None:
+    """Two requests with packets at whole times, over lossy links with limits, too much work at once, and other sizes after a VNF."""
+    random = Random(seed)
+    vnfs = [
+        sim.vnf(
+            "v_0", cpu=random.choice((6.0, 700.0)), mem=5.0, max_share=2, packet_mem_demand=1.0, max_packet_queue=limit
+        ),
+        sim.vnf("v_1", cpu=1000.0, max_packet_queue=limit, remote_data_access_prob=0.5, remote_data_access_cost=1.5),
+    ]
+    vnfs[0] = replace(vnfs[0], packet_network_demand=2.0, packet_cpu_demand=random.choice((1.0, 0.01)))
+    links = [
+        sim.link(a, b, propagation=1.0, loss_rate=0.2 * (seed > 0), max_packet_queue=limit)
+        for a, b in product(("n_0", "n_1"), repeat=2)
+    ]
+    nodes = [sim.node("n_0", cpu=1e4, disk_delay=0.5), sim.node("n_1", cpu=1e4)]
+    requests = [sim.request("r_0"), sim.request("r_1", duration=150.0)]
+    given = sim.entities(nodes, vnfs, [sim.sfc("s_0", "v_0", "v_1", max_latency=9.0)], requests, links)
+    packets = [(float(random.choice((0, 1, 1, 2))), float(random.randint(1, 3))) for _ in range(200)]
+    done = same(
+        sim.setting(
+            given,
+            {("u_0", "s_0"): sim.flow(*packets)},
+            placement=lambda: First("n_1"),
+            total_time=250.0,
+            integer_times=whole,
+            hold_link_while_propagating=holds,
+        )
+    )
+    assert done.result.created > 250
+    assert limit < 0 or done.result.dropped > 0
+
+
+@BOTH
+def test_what_is_served_leaves_before_another_arrives(core_class: Any) -> None:
+    """No room to wait, 1 ms each, and one comes as the one before goes: nobody is dropped."""
+    given = sim.entities(
+        [sim.node(cpu=2000.0)], [sim.vnf(cpu=1000.0, max_packet_queue=0)], links=[sim.link("n_0", "n_0")]
+    )
+    done = sim.setting(given, {("u_0", "s_0"): sim.flow(*[(1.0, 1.0)] * 5)}).run(core_class)
+    assert (done.result.processed, done.result.dropped) == (5, 0)
+
+
+@BOTH
+def test_who_arrives_at_the_deadline_is_in_time_and_a_deadline_is_before_a_creation(core_class: Any) -> None:
+    """1 ms on each of two links and 1 ms in service: 3 ms. Another packet is created as the first one's deadline passes."""
+    for latency, violated in ((3.0, 0), (2.0, 2)):
+        given = sim.entities([sim.node(cpu=2000.0)], [sim.vnf(cpu=1000.0)], [sim.sfc(max_latency=latency)])
+        done = sim.setting(given, {("u_0", "s_0"): sim.flow((1.0, 1.0), (latency, 1.0))}).run(core_class)
+        assert done.result.violated == violated
+        if violated:
+            events = [record[2] for record in done.memory.records("packets") if record[3] == 3.0]
+            assert events == [PacketEvent.VIOLATED, PacketEvent.CREATED]
+
+
+@BOTH
+def test_actions_are_before_the_ends_of_services(core_class: Any) -> None:
+    """A resize at 20, as a service ends: who waits is served with the new CPU."""
+
+    class Faster(Scaling):
+        def decide(self, seen: Any) -> Any:
+            return [Resize(each, 200.0, each.mem, "now") for each in seen.state.vnf_instances.values()]
+
+    flow = sim.flow((10.0, 1.0), (0.0, 1.0))
+    done = sim.setting(
+        sim.entities(links=[]),
+        {("u_0", "s_0"): flow},
+        scalings=lambda: [Faster(20.0)],
+        compute_loopback_time=False,
+        total_time=39.0,
+    ).run(core_class)
+    assert [(each[10], each[11]) for each in done.memory.records("vnf_starts")] == [(10.0, 20.0), (20.0, 25.0)]
+
+
+@BOTH
+@pytest.mark.parametrize(("limit", "dropped"), [(-1, 0), (0, 2), (1, 1), (2, 0)])
+def test_a_packet_that_starts_waits_no_more(core_class: Any, limit: int, dropped: int) -> None:
+    """A link of 2 ms, to which three come at 1: one is sent, `limit` wait."""
+    links = [sim.link("n_0", "n_1", bandwidth=500.0, max_packet_queue=limit), sim.link("n_1", "n_1")]
+    nodes, vnfs = [sim.node("n_0"), sim.node("n_1")], [sim.vnf(packet_cpu_demand=0.0)]
+    given = sim.entities(nodes, vnfs, requests=[sim.request(egress="n_1")], links=links)
+
+    def dropped_of(*packets: tuple[float, float]) -> int:
+        flows = {("u_0", "s_0"): sim.flow(*packets)}
+        done = sim.setting(given, flows, placement=lambda: First("n_1"), total_time=3.0).run(core_class)
+        return int(done.round.core.links["l_n_0_n_1"].dropped)
+
+    assert dropped_of((1.0, 1.0), (0.0, 1.0), (0.0, 1.0)) == dropped
+    # Now the third one comes at 3, as the second one, if it was let wait, starts: it is the only one that waits.
+    assert dropped_of((1.0, 1.0), (0.0, 1.0), (2.0, 1.0)) == (limit == 0)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("demand", "took"), [(1.0, 10.0), (20.0, 200.0), (99.0, 990.0), (100.0, 1000.0), (150.0, 2250.0)]
+)
+def test_too_much_work_takes_longer_than_its_share(core_class: Any, demand: float, took: float) -> None:
+    """work / cpu * 1000 ms, times work / cpu where that is more than 1: behaviour, "VNF instance"."""
+    given = sim.entities(vnfs=[sim.vnf(packet_cpu_demand=demand)], links=[])
+    done = sim.setting(
+        given, {("u_0", "s_0"): sim.flow((0.0, 1.0))}, compute_loopback_time=False, total_time=5000.0
+    ).run(core_class)
+    assert done.memory.records("ended")[0][5] == pytest.approx(took)
+    blind = sim.setting(
+        given, {("u_0", "s_0"): sim.flow((0.0, 1.0))}, compute_loopback_time=False, total_time=5000.0
+    ).run(core_class, blind=["vnf_starts"])
+    assert blind.memory.ended == done.memory.ended
+
+
+@BOTH
 def test_actions_are_done_in_the_order_of_asking_before_packets_and_to_the_last_time(core_class: Any) -> None:
     memory, seen = sim.Memory(), list[str]()
     core = core_class(sim.entities(), Rules(), memory, None)

@@ -162,3 +162,9 @@ def test_no_packets_are_created_after_the_limit() -> None:
     done = sim.setting(total_time=100.0, time_limit_to_packet_generation=40.0).run()
     times = [record[3] for record in done.memory.records("packets") if record[2] == 0]
     assert times and max(times) <= 40.0
+
+
+def test_a_packet_may_be_created_at_the_very_limit() -> None:
+    flows = {("u_0", "s_0"): sim.flow(*[(10.0, 0.1)] * 9)}
+    assert sim.setting(flows=flows, time_limit_to_packet_generation=40.0).run().result.created == 4
+    assert sim.setting(flows=flows, total_time=50.0).run().result.created == 5
