@@ -40,7 +40,7 @@ import numpy
 from testbed.experiments.two_worlds.outcome import ANSWERED, REFUSED, Constants, Outcome, Request
 from testbed.experiments.two_worlds.scenario import Scenario, domain_of
 from testbed.simulator.engine.core import Core
-from testbed.simulator.engine.parts import Flow, LinkAtWork, PlacedSfc, Rules, Steps
+from testbed.simulator.engine.parts import Flow, LinkAtWork, PlacedSfc, Rules, Way
 from testbed.simulator.engine.streams import WIDTHS, PacketEvent
 from testbed.simulator.engine.traffic import recorded
 from testbed.simulator.model.entities import Entities, Link, Node, NodeType, Sfc, Vnf
@@ -90,7 +90,7 @@ class _InTurn(PlacedSfc):
         super().__init__(instance)
         self._turns = turns
 
-    def next_path(self, links: dict[str, LinkAtWork]) -> Steps:
+    def next_path(self, links: dict[str, LinkAtWork]) -> Way:
         """The path of the next packet."""
         self.turn = next(self._turns)
         return super().next_path(links)

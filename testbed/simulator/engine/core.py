@@ -174,9 +174,11 @@ class Core:
                 sent += link.propagation
                 if hold_link:
                     link.free_at = sent
+                position = packet.position
                 if links is not None:
-                    self._record_link(packet, link, 0, start, sent)
-                packet.position += 1
+                    where = (packet.flow.number, packet.number, link.number, packet.way.following[position])
+                    links += (*where, packet.carried, 0, now, start, sent)
+                packet.position = position + 1
                 event = (sent, ARRIVAL, packet.key, packet)
             elif element is None:
                 self._finish(packet, PacketEvent.PROCESSED)
@@ -334,7 +336,7 @@ class Core:
     def _record_link(self, packet: Packet, link: LinkAtWork, fate: int, start: float, sent: float) -> None:
         if self.recorder.links is None:
             return
-        following = next((step.number for step in packet.steps[packet.position :] if isinstance(step, VnfInstance)), -1)
+        following = packet.way.following[packet.position]
         self.recorder.links.extend(
             (packet.flow.number, packet.number, link.number, following, packet.carried, fate, self.now, start, sent)
         )

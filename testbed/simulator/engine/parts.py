@@ -66,6 +66,22 @@ Steps = tuple[LinkAtWork | VnfInstance | Gone | None, ...]
 """What a packet passes, in order; None is the end."""
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What packets pass. `following`: for each step the number of the VNF instance that it is or that comes next, -1 for none."""
+
+    steps: Steps
+    following: tuple[int, ...]
+
+    @classmethod
+    def of(cls, *steps: "LinkAtWork | VnfInstance | Gone | None") -> "Way":
+        """The way over these steps."""
+        following = [-1]
+        for step in reversed(steps):
+            following.append(step.number if isinstance(step, VnfInstance) else following[-1])
+        return cls(steps, tuple(reversed(following[1:])))
+
+
 class Flow:
     """A placed request's packets. `until`: none is created after it. penalty: ms a unit of size, and ms, while its user is away."""
 
@@ -112,15 +128,14 @@ class Packet:
 
     __slots__ = (
         "active_requests", "arrived", "carried", "created", "done", "flow", "key", "number", "penalty", "position", "size",
-        "steps", "violated",
+        "steps", "violated", "way",
     )  # fmt: skip
 
     arrived: float
 
-    def __init__(
-        self, flow: Flow, number: int, size: float, created: float, steps: Steps, active_requests: int
-    ) -> None:
-        self.flow, self.number, self.size, self.created, self.steps = flow, number, size, created, steps
+    def __init__(self, flow: Flow, number: int, size: float, created: float, way: Way, active_requests: int) -> None:
+        self.flow, self.number, self.size, self.created = flow, number, size, created
+        self.way, self.steps = way, way.steps
         self.key = flow.key + number
         self.carried = size
         self.position = 0
@@ -148,15 +163,15 @@ class PlacedSfc:
     def __init__(self, instance: SfcInstance) -> None:
         self.instance = instance
         self.version = -1
-        self.paths: list[Steps] = []
+        self.paths: list[Way] = []
         self.turn = 0
 
-    def next_path(self, links: dict[str, LinkAtWork]) -> Steps:
+    def next_path(self, links: dict[str, LinkAtWork]) -> Way:
         """The path of the next packet."""
         if self.version != self.instance.version:
             self.version = self.instance.version
             if not self.instance.active:
-                self.paths = [(GONE, None)]
+                self.paths = [Way.of(GONE, None)]
                 return self.paths[0]
             stages = [stage.instances for stage in self.instance.stages]
             self.paths = [
@@ -167,7 +182,7 @@ class PlacedSfc:
         self.turn = turn + 1
         return self.paths[turn % len(self.paths)]
 
-    def _path(self, instances: list[VnfInstance], links: dict[str, LinkAtWork]) -> Steps:
+    def _path(self, instances: list[VnfInstance], links: dict[str, LinkAtWork]) -> Way:
         steps: list[LinkAtWork | VnfInstance | Gone | None] = []
         at = self.instance.ingress
         for each in instances:
@@ -175,4 +190,4 @@ class PlacedSfc:
             steps.append(each)
             at = each.node.name
         steps += [links[link.name] for link in self.instance.routes[at, self.instance.egress]]
-        return (*steps, None)
+        return Way.of(*steps, None)

@@ -138,8 +138,8 @@ class ReferenceCore:
 
     def _create(self, flow: Flow, size: float) -> None:
         sfc = flow.sfc.instance
-        steps = flow.sfc.next_path(self.links)
-        packet = Packet(flow, flow.created, size, self.now, steps, self.active_requests)
+        way = flow.sfc.next_path(self.links)
+        packet = Packet(flow, flow.created, size, self.now, way, self.active_requests)
         self._under_way[packet.key] = packet
         flow.created += 1
         self.created += 1
