@@ -87,6 +87,7 @@ class Core:
         all_links, flush_at = self.links, self.created + FLUSH_EVERY
         links, arrivals, starts = recorder.links, recorder.vnf_arrivals, recorder.vnf_starts
         ends, packets = recorder.vnf_ends, recorder.packets
+        silent = packets is None and recorder.ended is None
         push, pop, replace, link_class = heappush, heappop, heapreplace, LinkAtWork
         while heap and heap[0][0] <= until:
             now, kind, _, subject = heap[0]
@@ -181,7 +182,13 @@ class Core:
                 packet.position = position + 1
                 event = (sent, ARRIVAL, packet.key, packet)
             elif element is None:
-                self._finish(packet, PacketEvent.PROCESSED)
+                if silent:  # `_finish`, without its call
+                    packet.done = True
+                    sfc = packet.flow.sfc.instance
+                    sfc.last_packet = now
+                    sfc.processed += 1
+                else:
+                    self._finish(packet, PacketEvent.PROCESSED)
                 if not off:
                     pop(heap)
                 continue
