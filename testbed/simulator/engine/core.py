@@ -19,7 +19,7 @@ from testbed.simulator.model.entities import Entities
 from testbed.simulator.model.state import VnfInstance
 
 KINDS = ("action", "service ends", "arrival", "deadline", "creation")
-ACTION, SERVED, ARRIVAL, DEADLINE, CREATION = range(5)
+ACTION, SERVED, ARRIVAL, DEADLINE, CREATION, STOP = range(6)  # STOP: everything up to a time has been handled
 FLUSH_EVERY = 4096  # packets created
 
 Event = tuple[float, int, int, Any]
@@ -89,9 +89,9 @@ class Core:
         ends, packets = recorder.vnf_ends, recorder.packets
         silent = packets is None and recorder.ended is None
         push, pop, replace, link_class = heappush, heappop, heapreplace, LinkAtWork
-        while heap and heap[0][0] <= until:
-            now, kind, _, subject = heap[0]
-            self.now = now
+        push(heap, (until, STOP, 0, None))
+        while True:
+            now, kind, _, subject = heap[0]  # `self.now` is set before whatever reads it is called
             off = False  # whether the event has been taken off the heap, or replaced by another
             # What has happened, and to which packet.
             if kind == ARRIVAL:
@@ -109,9 +109,11 @@ class Core:
                     whose = (packet.flow.number, packet.number, instance.number, size, packet.arrived)
                     ends += (*whose, instance.cpu, instance.cpu_usage, instance.mem, instance.mem_usage, now)
                 if instance.queue and instance.busy < instance.servers:
+                    self.now = now
                     off = True
                     replace(heap, self._serve(instance.queue.popleft(), instance))
                 if not instance.active:
+                    self.now = now
                     self._finish(packet, PacketEvent.ORPHAN)
                     if not off:
                         pop(heap)
@@ -120,6 +122,7 @@ class Core:
                     packet.carried = size * instance.network_demand
                 packet.position += 1
             elif kind == CREATION:
+                self.now = now
                 off = True
                 flow: Flow = subject
                 if flow.ended:
@@ -151,11 +154,14 @@ class Core:
                     push(heap, (now + packet.penalty, ARRIVAL, packet.key, packet))
                     continue
             else:
+                self.now = now
                 pop(heap)
                 if kind == DEADLINE:
                     self._deadline(subject)
-                else:
+                elif kind == ACTION:
                     subject()
+                else:
+                    return
                 if self.created >= flush_at:
                     flush_at = self.created + FLUSH_EVERY
                     recorder.flush(now)
@@ -167,10 +173,12 @@ class Core:
                 start = link.free_at
                 if start < now:
                     start = now
-                if link.limited and self._refuses(link, packet, start):
-                    if not off:
-                        pop(heap)
-                    continue
+                if link.limited:
+                    self.now = now
+                    if self._refuses(link, packet, start):
+                        if not off:
+                            pop(heap)
+                        continue
                 link.free_at = sent = start + packet.carried * link.ms_per_size
                 sent += link.propagation
                 if hold_link:
@@ -188,6 +196,7 @@ class Core:
                     sfc.last_packet = now
                     sfc.processed += 1
                 else:
+                    self.now = now
                     self._finish(packet, PacketEvent.PROCESSED)
                 if not off:
                     pop(heap)
@@ -195,6 +204,7 @@ class Core:
             else:
                 instance = element  # type: ignore[assignment]
                 if not instance.active:
+                    self.now = now
                     self._finish(packet, PacketEvent.ORPHAN)
                     if not off:
                         pop(heap)
@@ -209,6 +219,7 @@ class Core:
                     full = not free and 0 <= instance.limit <= len(instance.queue)
                     arrivals += (packet.flow.number, packet.number, instance.number, size, full, now)
                 if not free:
+                    self.now = now
                     if 0 <= instance.limit <= len(instance.queue):
                         instance.dropped += 1
                         self._finish(packet, PacketEvent.DROPPED_VNF_QUEUE)
@@ -230,12 +241,12 @@ class Core:
                     instance.busy_ms += took
                     event = (now + took, SERVED, packet.key, packet)
                 else:
+                    self.now = now
                     event = self._serve(packet, instance)
             if off:
                 push(heap, event)
             else:
                 replace(heap, event)
-        self.now = until
 
     def close(self, instances: Iterable[VnfInstance]) -> None:
         """Record the packets that are under way, on links and in these instances."""
