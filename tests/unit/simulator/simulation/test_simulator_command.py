@@ -293,3 +293,14 @@ def test_bad_input_has_a_traceback_where_that_is_wanted(command: Command, monkey
         command(without=("--specs",))
     monkeypatch.setenv("NSS_DEBUG", "0")
     assert command(without=("--specs",)) == 2
+
+
+def test_placements_are_drawn_where_that_is_wanted(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command("--only_placement", results="without") == 0
+    assert not (tmp_path / "without" / "Round_0" / "Images").exists()
+    monkeypatch.setenv("NSS_SAVE_IMAGE_PLACEMENT", "1")
+    assert command("--only_placement") == 0
+    images = (tmp_path / "results" / "Round_0" / "Images").iterdir()
+    assert sorted(each.name for each in images) == ["100.png", "200.png", "300.png", "400.png"]
