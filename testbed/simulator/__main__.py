@@ -139,6 +139,7 @@ def _summary(number: int, result: RoundResult) -> str:
         f"  processed {result.processed}, dropped {result.dropped}, orphans {result.orphaned}, under way {result.in_flight}",
         f"  {result.violated} packets violated their SLA; {result.placed} of {asked} requests placed in {result.algorithm_s:.3f} s",
     ]
+    lines += [f"  {said}" for said in result.placement]
     if result.scaled:
         lines.append(f"  {result.scaled} scalings, {result.scaling_failed} of them refused")
     for name, reason in list(result.refused.items())[:5]:

@@ -135,15 +135,21 @@ def run(job: Job, jobs: int = 1, progress: Progress | None = None) -> list[Round
     """
     algorithms(job)
     job.results.mkdir(parents=True, exist_ok=True)
-    log_format = job.scenario.parameters.log_format
-    write_entities(job.results / "Entities", job.scenario.entities, log_format=log_format)
-    numbers = range(job.scenario.parameters.num_rounds)
+    simulation = job.scenario.parameters
+    folder, entities, form, links = (
+        job.results / "Entities",
+        job.scenario.entities,
+        simulation.log_format,
+        simulation.log_link_entity,
+    )
+    write_entities(folder, entities, log_format=form, links=links)
+    numbers = range(simulation.num_rounds)
     if jobs == 1 or len(numbers) == 1:
         results = [run_round(job, number, progress) for number in numbers]
     else:
         results = _in_processes(job, numbers, min(jobs, len(numbers)), progress)
     outcomes = {name: Outcome(instance) for name, instance in results[0].outcomes.items()}
-    write_entities(job.results / "Entities", job.scenario.entities, outcomes, log_format)
+    write_entities(folder, entities, outcomes, form, links)
     return results
 
 

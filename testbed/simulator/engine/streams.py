@@ -22,7 +22,6 @@ from enum import IntEnum
 from typing import Protocol
 
 WIDTHS = {"links": 9, "vnf_arrivals": 6, "vnf_starts": 12, "vnf_ends": 10, "packets": 4, "ended": 9}
-BLOCK = 200_000  # values in a stream after which it is flushed
 
 
 class PacketEvent(IntEnum):
@@ -49,7 +48,7 @@ class Recorder(Protocol):
     ended: list[float] | None
 
     def flush(self, now: float) -> None:
-        """Take what the streams hold; the engine calls it when one holds more than BLOCK values. No later record is about a time
+        """Take what the streams hold; the engine calls it every few thousand packets. No later record is about a time
         before `now`; rows of later times wait."""
 
     def event(self, table: str, event: str, time: float, **columns: object) -> None:

@@ -75,6 +75,13 @@ class LPPPlacement(Placement):
         for request in requests:
             windows[state.slice_of(request).name].commit(request, commit)
 
+    def report(self) -> str | None:
+        """How near to the optimum the last window is."""
+        if self.last_status == "optimal":
+            return f"proven optimal in {self.last_seconds:.2f} s"
+        accepted = f"{self.last_accepted} of at most {self.last_accept_bound} requests"
+        return f"{self.last_status}: {accepted}, gap {self.last_gap:.1%} after {self.last_seconds:.1f} s"
+
     def _reset(self) -> None:
         self.last_objective = self.last_bound = self.last_gap = self.last_seconds = 0.0
         self.last_accepted = self.last_accept_bound = 0

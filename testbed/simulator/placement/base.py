@@ -36,6 +36,10 @@ class Placement(ABC):
         for request in requests:
             commit(request, self.plan(request, state))
 
+    def report(self) -> str | None:
+        """What users should know of the last window, in a line; None for nothing. Asked after every window."""
+        return None
+
     def shared(self, request: SfcRequest, state: State) -> Plan | None:
         """The plan to share the oldest SFC instance that may take this request; None where sharing is off or there is none."""
         sharable = state.sharable_sfc_instances(request) if self.share_sfc_instances else []

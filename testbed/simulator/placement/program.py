@@ -191,6 +191,8 @@ class Program:
             for name, chain in self.window.chains.items():
                 number = numbers[name]
                 values[self.accepted[number]] = 1
+                if isinstance(chain.leader, Chain):
+                    return None  # who shares a chain of the same window has no column
                 if chain.leader is not None:
                     values[self.shares[number][_leader(chain).name]] = 1
                     continue

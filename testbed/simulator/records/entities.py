@@ -24,9 +24,14 @@ class Outcome:
 
 
 def write_entities(
-    folder: Path, entities: Entities, outcomes: Mapping[str, Outcome] | None = None, log_format: str = "csv"
+    folder: Path,
+    entities: Entities,
+    outcomes: Mapping[str, Outcome] | None = None,
+    log_format: str = "csv",
+    links: bool = True,
 ) -> None:
-    """Write the folder Entities, which is made; `outcomes` by the requests' names, after a run."""
+    """Write the folder Entities, which is made; `outcomes` by the requests' names, after a run; without `links`, their file has a
+    header only."""
     of_users: dict[str, list[SfcRequest]] = {name: [] for name in entities.users}
     for request in entities.sfc_requests.values():
         of_users.setdefault(request.user, []).append(request)
@@ -36,7 +41,7 @@ def write_entities(
             (each.name, each.packet_size, each.packet_interval, each.burst_interval, each.burst_size)
             for each in entities.data_sources.values()
         ],
-        "links": [_link(each) for each in entities.links.values()],
+        "links": [_link(each) for each in entities.links.values()] if links else [],
         "nodes": [
             (
                 *(each.name, each.group, each.type.value, each.cpu, each.mem, each.energy_max, each.energy_idle),

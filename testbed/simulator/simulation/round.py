@@ -60,6 +60,7 @@ class RoundResult:
     algorithm_s: float = 0.0
     seconds: float = 0.0
     outcomes: dict[str, str] = field(default_factory=dict)
+    placement: list[str] = field(default_factory=list)  # what it reported of each window that had requests
 
     @property
     def in_flight(self) -> int:
@@ -162,6 +163,9 @@ class Round:
         self.result.algorithm_s += took_s
         self.recorder.event("placement", "PLACEMENT_PROCESSED", now)
         self._tell_window(begin, requests, self.result.placed - placed_before, took_s)
+        said = self.placement.report() if requests else None
+        if said is not None:
+            self.result.placement.append(f"window at {now:g} ms: {said}")
         if self.on_window is not None:
             self.on_window(self.state, now)
         if not once and now + self.parameters.time_window <= self.parameters.total_time:

@@ -58,6 +58,9 @@ REFERENCES: Mapping[str, Mapping[str, str]] = {
 """By kind and attribute (a name, or several), of which kind the names are."""
 
 
+WITHOUT_BURSTS = "more than 0 where packets do not come in bursts with time between them"
+
+
 def check_entities(entities: Entities, problems: Problems) -> None:
     """Adds what is wrong. Paths are those of a saved file ("nodes[3].cpu")."""
     for kind, bounds in BOUNDS.items():
@@ -84,6 +87,10 @@ def _check_groups(entities: Entities, problems: Problems) -> None:
             problems.add(f"sfcs[{i}].vnfs", list(sfc.vnfs), "at least one VNF, each of another type")
         if sfc.lifetime is not None and sfc.lifetime <= 0:
             problems.add(f"sfcs[{i}].lifetime", sfc.lifetime, POSITIVE.expected)
+    for i, source in enumerate(entities.data_sources.values()):
+        bursts = source.burst_size > 1 and source.burst_interval > 0
+        if source.packet_interval == 0 and not bursts:
+            problems.add(f"data_sources[{i}].packet_interval", 0, WITHOUT_BURSTS)
     for i, user in enumerate(entities.users.values()):
         for sfc_name, ends in user.ingress_egress.items():
             if sfc_name not in entities.sfcs or not all(end in entities.nodes for end in ends):

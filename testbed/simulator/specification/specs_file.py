@@ -21,6 +21,7 @@ from testbed.simulator.specification.checks import (
     one_of,
     whole,
 )
+from testbed.simulator.specification.consistency import WITHOUT_BURSTS
 from testbed.simulator.specification.problems import Problems, read_json
 from testbed.simulator.specification.slices import read_slices
 from testbed.simulator.specification.specs import (
@@ -242,3 +243,8 @@ def _compare(specs: Specs, problems: Problems) -> None:
             for i, amount in enumerate(needed):
                 if amount > max(there):
                     problems.add(f"vnf.{name}[{i}]", amount, f"at most {max(there):g}, the greatest node.{name}")
+    sources = specs.data_source
+    if problems.none_under("data_source", "sfc") and 0 in sources.packet_interval:
+        bursts = min(sources.packets_burst_size) > 1 and min(sources.packets_burst_interval) > 0
+        if not bursts:
+            problems.add("data_source.packet_interval", 0, WITHOUT_BURSTS)

@@ -75,7 +75,7 @@ class Watch:
 
 
 def main() -> int:
-    signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+    signals = Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     addresses = settings.addresses("MGMT_ADDRESS")
     plain = os.environ.get("PLAIN_SIDE", "")
     if plain not in PLAIN_SIDES:
@@ -88,13 +88,15 @@ def main() -> int:
     log("keys loaded", send=ring.sending, receive=sorted(ring.keys))
     subprocess.run(("nft", "-f", "-"), input=GUARD, text=True, check=True)
     control, engine = start_engine(text)
+    # Not SIGCHLD: every command of the plumber's ends with one, and a wait that it ends would run the next command at once.
+    ended = os.fdopen(os.pidfd_open(engine.pid))
     ports = (*(Port(name, data=True) for name in PLAIN_SIDES), Port("mgmt0", addresses))
     plumber = Plumber(Wiring(ports))
     watch = Watch(plumber, control)
     while engine.poll() is None:
         try:
             watch.look()
-            plumber.wait(LOOK_AGAIN_S, signals)
+            plumber.wait(LOOK_AGAIN_S, signals, ended)
             came = signals.taken()
             if signal.SIGHUP in came:
                 reload(path, control)

@@ -67,7 +67,7 @@ def some_entities(draw: st.DrawFn) -> Entities:
             for name in sfcs
         ],
         "users": [User(name, nodes[0], 0.0, number(), 0.0, draw(COUNT), dict.fromkeys(sfcs, pair)) for name in users],
-        "data_sources": [DataSource(name, number(), draw(NOT_NEGATIVE), 0.0, 1 + draw(COUNT)) for name in sources],
+        "data_sources": [DataSource(name, number(), number(), draw(NOT_NEGATIVE), 1 + draw(COUNT)) for name in sources],
         "sfc_requests": [SfcRequest("r", users[0], sfcs[0], 0, draw(NOT_NEGATIVE), sources[-1], *pair, number())],
         "slices": [Slice("default", 0.1, 0.0, draw(st.sampled_from([None, (0.1, 0.2, 0.3)])))],
     }

@@ -100,6 +100,12 @@ def test_what_does_not_fit_together_is_refused(spec: Any) -> None:
     ]
 
 
+def test_packets_without_any_time_between_them_are_refused(spec: Any) -> None:
+    spec["data_source"] |= {"packet_interval": 0, "packets_burst_size": 1}
+    expected = "more than 0 where packets do not come in bursts with time between them"
+    assert problems(spec) == [f"data_source.packet_interval: 0: expected {expected}"]
+
+
 @pytest.mark.parametrize("value", [True, "5", None, float("inf"), 10**400, [[1]], {}])
 def test_only_finite_numbers_are_numbers(spec: Any, value: object) -> None:
     spec["vnf"]["timeout"] = [value]
