@@ -1,7 +1,7 @@
 """The event core: packets through links and VNF instances, on a heap of plain tuples. `reference.py` says the same in SimPy.
 
 In: flows, and actions at given times (`at`). Out: counters of instances, and the recorder's streams. What happens at equal times
-happens in the order of KINDS, then of requests and packets, so that a run does not depend on the order of insertion.
+happens in the order of kinds below, then of requests and packets, so that a run does not depend on the order of insertion.
 
 A link is first come, first served with a known time for each packet, so a packet's times on it are known when it arrives, and
 it takes one event. A VNF instance has `max_share` servers and one queue; its speed may change while packets wait.
@@ -18,8 +18,8 @@ from testbed.simulator.engine.streams import PacketEvent, Recorder
 from testbed.simulator.model.entities import Entities
 from testbed.simulator.model.state import VnfInstance
 
-KINDS = ("action", "service ends", "arrival", "deadline", "creation")
-ACTION, SERVED, ARRIVAL, DEADLINE, CREATION, STOP = range(6)  # STOP: everything up to a time has been handled
+# Kinds of events, in the order in which they happen at equal times. STOP: everything up to a time has been handled.
+ACTION, SERVED, ARRIVAL, DEADLINE, CREATION, STOP = range(6)
 FLUSH_EVERY = 4096  # packets created
 
 Event = tuple[float, int, int, Any]

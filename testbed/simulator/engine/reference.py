@@ -1,7 +1,7 @@
 """The engine as a reader would write it with SimPy: every packet is a process, every link a resource. `core.py` must do the same.
 
 In, out: as `core`. The two agree record by record, at equal times too; tests compare them. Must not do: share code with `core.py`
-beyond the order of KINDS, or be fast. It never flushes its recorder: the records of links are complete only when it closes.
+beyond the core's order of kinds, or be fast. It never flushes its recorder: the records of links are complete only when it closes.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -18,7 +18,7 @@ from testbed.simulator.engine.streams import PacketEvent, Recorder
 from testbed.simulator.model.entities import Entities
 from testbed.simulator.model.state import VnfInstance
 
-AT_ONCE, FREED = -2, -1  # before all KINDS: what an event causes within SimPy, and links that become free
+AT_ONCE, FREED = -2, -1  # before all of the core's kinds: what an event causes within SimPy, and links that become free
 FATE, START, SENT = 5, 7, 8  # places in a record of `links`
 TAKEN, REFUSED, LOST = 0, 1, 2  # fates of packets on links
 

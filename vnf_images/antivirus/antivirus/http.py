@@ -7,6 +7,7 @@ blocked.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -45,7 +46,7 @@ class Exchange:
     tunnel: bool = False
 
 
-class Side:
+class Side(ABC):
     """One direction. States are functions that take the side, not bound to it: an object that refers to itself would keep its decoders
     until the garbage collector comes by.
     """
@@ -61,9 +62,9 @@ class Side:
         self._body: Body | None = None
         self._left = 0
 
+    @abstractmethod
     def _begin(self, line: bytes) -> tuple[bool, bool]:
         """With each start line: may there be a body, and may it last until the connection ends."""
-        raise NotImplementedError
 
     def feed(self, data: bytes) -> None:
         """The next bytes. Raises Blocked."""

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import nbclient
+import nbformat
 import pytest
 
 from testbed.simulator.analysis import charts
@@ -77,8 +79,6 @@ def test_the_notebook_is_kept_without_outputs() -> None:
 def test_the_notebook_runs_from_top_to_bottom_on_a_simulation_of_its_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
-    pytest.importorskip("ipykernel")
     monkeypatch.delenv("NSS_RESULTS", raising=False)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
