@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.simulator.model.entities import Entities
-from testbed.simulator.model.state import New, Plan, Refused, State
+from testbed.simulator.model.plans import New, Plan, Refused
+from testbed.simulator.model.state import State
 from testbed.simulator.placement import cost
 from testbed.simulator.placement.base import Placement
 from testbed.simulator.placement.registry import find

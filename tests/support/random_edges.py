@@ -17,7 +17,9 @@ from testbed.simulator.model.entities import (
     User,
     Vnf,
 )
-from testbed.simulator.model.state import New, OverCommitError, Plan, Refused, SfcInstance, State, VnfInstance
+from testbed.simulator.model.instances import SfcInstance, VnfInstance
+from testbed.simulator.model.plans import New, OverCommitError, Plan, Refused
+from testbed.simulator.model.state import State
 from testbed.simulator.placement import cost
 
 Decided = dict[str, Plan | Refused]

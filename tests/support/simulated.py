@@ -23,7 +23,8 @@ from testbed.simulator.model.entities import (
     User,
     Vnf,
 )
-from testbed.simulator.model.state import New, Plan, Refused, State, pairs
+from testbed.simulator.model.plans import New, Plan, Refused, pairs
+from testbed.simulator.model.state import State
 from testbed.simulator.placement.base import Placement
 from testbed.simulator.scaling.base import Action, AddReplica, Observation, RemoveReplica, Resize, Scaling
 from testbed.simulator.simulation.round import Round, RoundResult, Scenario

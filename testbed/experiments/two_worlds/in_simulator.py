@@ -44,7 +44,7 @@ from testbed.simulator.engine.parts import Flow, LinkAtWork, PlacedSfc, Rules, W
 from testbed.simulator.engine.streams import WIDTHS, PacketEvent
 from testbed.simulator.engine.traffic import recorded
 from testbed.simulator.model.entities import Entities, Link, Node, NodeType, Sfc, Vnf
-from testbed.simulator.model.state import Route, SfcInstance, Stage, VnfInstance
+from testbed.simulator.model.instances import Route, SfcInstance, Stage, VnfInstance
 
 REQUEST_MBIT = 130 * 8 / 1e6  # a small GET with its headers
 CABLE_MBPS = 10_000.0

@@ -16,7 +16,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
 
 from testbed.experiments.drawing import COLOURS
 from testbed.simulator.model.entities import Node, NodeType
-from testbed.simulator.model.state import State, VnfInstance
+from testbed.simulator.model.instances import VnfInstance
+from testbed.simulator.model.state import State
 
 WIDTH, HEAD, ROW, GAP = 2.9, 0.62, 0.27, 0.5
 INCHES = 0.95  # of a unit of length; the letters are in points

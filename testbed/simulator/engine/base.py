@@ -10,7 +10,7 @@ from typing import Protocol
 from testbed.simulator.engine.parts import Flow, LinkAtWork, Packet, Rules, Watch
 from testbed.simulator.engine.streams import Recorder
 from testbed.simulator.model.entities import Entities
-from testbed.simulator.model.state import VnfInstance
+from testbed.simulator.model.instances import VnfInstance
 
 
 class Engine(Protocol):

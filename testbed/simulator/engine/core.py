@@ -16,7 +16,7 @@ from typing import Any
 from testbed.simulator.engine.parts import Flow, LinkAtWork, Packet, Rules, Watch
 from testbed.simulator.engine.streams import PacketEvent, Recorder
 from testbed.simulator.model.entities import Entities
-from testbed.simulator.model.state import VnfInstance
+from testbed.simulator.model.instances import VnfInstance
 
 # Kinds of events, in the order in which they happen at equal times. STOP: everything up to a time has been handled.
 ACTION, SERVED, ARRIVAL, DEADLINE, CREATION, STOP = range(6)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import lcm
 
 from testbed.simulator.model.entities import Link, Sfc
-from testbed.simulator.model.state import SfcInstance, VnfInstance
+from testbed.simulator.model.instances import SfcInstance, VnfInstance
 
 REQUEST_BITS = 40  # a packet's key is its request's number, then its own: the order of packets at equal times
 

@@ -16,7 +16,7 @@ from testbed.simulator.engine.core import ACTION, ARRIVAL, CREATION, DEADLINE, S
 from testbed.simulator.engine.parts import Flow, LinkAtWork, Packet, Rules, Watch
 from testbed.simulator.engine.streams import PacketEvent, Recorder
 from testbed.simulator.model.entities import Entities
-from testbed.simulator.model.state import VnfInstance
+from testbed.simulator.model.instances import VnfInstance
 
 AT_ONCE, FREED = -2, -1  # before all of the core's kinds: what an event causes within SimPy, and links that become free
 FATE, START, SENT = 5, 7, 8  # places in a record of `links`

@@ -13,7 +13,8 @@ import itertools
 import numpy
 
 from testbed.simulator.model.entities import SfcRequest
-from testbed.simulator.model.state import Plan, Refused, State
+from testbed.simulator.model.plans import Plan, Refused
+from testbed.simulator.model.state import State
 from testbed.simulator.placement import cost, reasons
 from testbed.simulator.placement.base import Placement
 from testbed.simulator.placement.books import Books

@@ -4,7 +4,8 @@ In: a request and the state. Out: a plan that fits and is fast enough, or why th
 """
 
 from testbed.simulator.model.entities import SfcRequest
-from testbed.simulator.model.state import Plan, Refused, State
+from testbed.simulator.model.plans import Plan, Refused
+from testbed.simulator.model.state import State
 from testbed.simulator.placement import reasons
 from testbed.simulator.placement.base import Placement
 from testbed.simulator.placement.draft import Draft

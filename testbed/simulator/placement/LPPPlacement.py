@@ -31,7 +31,8 @@ import time
 from collections.abc import Sequence
 
 from testbed.simulator.model.entities import SfcRequest
-from testbed.simulator.model.state import Plan, Refused, State
+from testbed.simulator.model.plans import Plan, Refused
+from testbed.simulator.model.state import State
 from testbed.simulator.placement.base import Commit, Placement
 from testbed.simulator.placement.books import Books
 from testbed.simulator.placement.program import Program

@@ -4,7 +4,8 @@ In: a request. Out: a plan that may not fit; the state then refuses it. Must not
 """
 
 from testbed.simulator.model.entities import SfcRequest
-from testbed.simulator.model.state import New, Plan, Refused, State, pairs
+from testbed.simulator.model.plans import New, Plan, Refused, pairs
+from testbed.simulator.model.state import State
 from testbed.simulator.placement import reasons
 from testbed.simulator.placement.base import Placement
 

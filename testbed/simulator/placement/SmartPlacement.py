@@ -11,7 +11,8 @@ at random.
 from collections.abc import Sequence
 
 from testbed.simulator.model.entities import SfcRequest
-from testbed.simulator.model.state import New, Plan, Refused, State
+from testbed.simulator.model.plans import New, Plan, Refused
+from testbed.simulator.model.state import State
 from testbed.simulator.placement import cost, reasons
 from testbed.simulator.placement.base import Commit, Placement
 from testbed.simulator.placement.draft import Choice, Draft

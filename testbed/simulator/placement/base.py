@@ -11,7 +11,9 @@ from typing import ClassVar
 import numpy
 
 from testbed.simulator.model.entities import SfcRequest
-from testbed.simulator.model.state import Plan, Refused, SfcInstance, State
+from testbed.simulator.model.instances import SfcInstance
+from testbed.simulator.model.plans import Plan, Refused
+from testbed.simulator.model.state import State
 
 Commit = Callable[[SfcRequest, Plan | Refused], SfcInstance | None]
 """Carries out one decision, at once; gives the SFC instance of a plan."""

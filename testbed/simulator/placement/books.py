@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy
 
 from testbed.simulator.model.entities import SfcRequest, Vnf
-from testbed.simulator.model.state import TOLERANCE, New, Plan, SfcInstance, State, VnfInstance
+from testbed.simulator.model.instances import SfcInstance, VnfInstance
+from testbed.simulator.model.plans import New, Plan
+from testbed.simulator.model.state import TOLERANCE, State
 from testbed.simulator.placement import cost
 from testbed.simulator.placement.network import Floats, Network
 

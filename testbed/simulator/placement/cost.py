@@ -22,7 +22,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from testbed.simulator.model.entities import DataSource, Entities, Link, Node, Sfc, SfcRequest, Vnf
-from testbed.simulator.model.state import New, Plan, Route, SfcInstance, State, VnfInstance, needs
+from testbed.simulator.model.instances import Route, SfcInstance, VnfInstance
+from testbed.simulator.model.plans import New, Plan, needs
+from testbed.simulator.model.state import State
 
 RANKS = (1.0, 0.01, 0.0001)
 ORDERS = {1: ("latency", "cpu", "energy"), 2: ("cpu", "latency", "energy"), 3: ("energy", "latency", "cpu")}

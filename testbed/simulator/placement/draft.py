@@ -8,17 +8,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from testbed.simulator.model.entities import SfcRequest, Vnf
-from testbed.simulator.model.state import (
-    TOLERANCE,
-    New,
-    Plan,
-    Refused,
-    Route,
-    State,
-    VnfInstance,
-    hop_bandwidths,
-    needs,
-)
+from testbed.simulator.model.instances import Route, VnfInstance
+from testbed.simulator.model.plans import New, Plan, Refused, hop_bandwidths, needs
+from testbed.simulator.model.state import TOLERANCE, State
 from testbed.simulator.placement import cost, reasons
 
 

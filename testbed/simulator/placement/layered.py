@@ -21,7 +21,8 @@ from dataclasses import dataclass
 import numpy
 
 from testbed.simulator.model.entities import SfcRequest, Vnf
-from testbed.simulator.model.state import TOLERANCE, hop_bandwidths
+from testbed.simulator.model.plans import hop_bandwidths
+from testbed.simulator.model.state import TOLERANCE
 from testbed.simulator.placement import cost, reasons
 from testbed.simulator.placement.books import Books, Chain, Seat
 from testbed.simulator.placement.network import Floats, Ints

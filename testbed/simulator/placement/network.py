@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 import numpy
 from numpy.typing import NDArray
 
-from testbed.simulator.model.state import Route, State
+from testbed.simulator.model.instances import Route
+from testbed.simulator.model.state import State
 from testbed.simulator.placement import cost
 
 Floats = NDArray[numpy.float64]

@@ -10,7 +10,7 @@ from collections import defaultdict
 import numpy
 from numpy.typing import NDArray
 
-from testbed.simulator.model.state import SfcInstance
+from testbed.simulator.model.instances import SfcInstance
 from testbed.simulator.placement.books import Chain, Seat
 from testbed.simulator.placement.mip import Mip
 from testbed.simulator.placement.network import Floats, Ints

@@ -6,7 +6,8 @@ In: what was looked for, and the state. Out: text. Must not do: search.
 from collections.abc import Sequence
 
 from testbed.simulator.model.entities import SfcRequest, Vnf
-from testbed.simulator.model.state import TOLERANCE, Plan, Refused, State
+from testbed.simulator.model.plans import Plan, Refused
+from testbed.simulator.model.state import TOLERANCE, State
 from testbed.simulator.placement import cost
 
 OTHERS = "others of its time window leave no room for it"

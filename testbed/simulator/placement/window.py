@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy
 
 from testbed.simulator.model.entities import SfcRequest
-from testbed.simulator.model.state import Refused, State
+from testbed.simulator.model.plans import Refused
+from testbed.simulator.model.state import State
 from testbed.simulator.placement import cost, reasons
 from testbed.simulator.placement.base import Commit
 from testbed.simulator.placement.books import Books, Chain

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 import numpy
 
 from testbed.simulator.model.entities import Entities, SfcRequest
-from testbed.simulator.model.state import OverCommitError, Plan, Refused, SfcInstance, State, VnfInstance, pairs
+from testbed.simulator.model.instances import SfcInstance, VnfInstance
+from testbed.simulator.model.plans import OverCommitError, Plan, Refused, pairs
+from testbed.simulator.model.state import State
 from testbed.simulator.placement import cost
 from testbed.simulator.placement.base import Placement
 from testbed.simulator.placement.network import Network

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.simulator.model.entities import Entities, Link, SfcRequest, User
-from testbed.simulator.model.state import SfcInstance, VnfInstance
+from testbed.simulator.model.instances import SfcInstance, VnfInstance
 from testbed.simulator.records.sheets import SHEETS
 from testbed.simulator.records.tables import ENTITY_TABLES, FINAL_TABLES
 

@@ -14,7 +14,8 @@ from testbed.scaling_decision.model import (
     Rules,
     Sample,
 )
-from testbed.simulator.model.state import New, SfcInstance, VnfInstance
+from testbed.simulator.model.instances import SfcInstance, VnfInstance
+from testbed.simulator.model.plans import New
 from testbed.simulator.scaling.base import Action, AddReplica, Observation, RemoveReplica, Scaling
 from testbed.simulator.scaling.nodes import Nodes, packet_size
 

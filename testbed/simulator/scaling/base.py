@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.simulator.model.state import New, SfcInstance, State, VnfInstance
+from testbed.simulator.model.instances import SfcInstance, VnfInstance
+from testbed.simulator.model.plans import New
+from testbed.simulator.model.state import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from testbed.simulator.model.state import State, VnfInstance
+from testbed.simulator.model.instances import VnfInstance
+from testbed.simulator.model.state import State
 from testbed.simulator.scaling.base import Observation, VnfLoad
 
 

@@ -6,7 +6,9 @@ anything.
 
 from collections import defaultdict
 
-from testbed.simulator.model.state import SfcInstance, State, hop_bandwidths
+from testbed.simulator.model.instances import SfcInstance
+from testbed.simulator.model.plans import hop_bandwidths
+from testbed.simulator.model.state import State
 from testbed.simulator.scaling.load import part_of
 
 

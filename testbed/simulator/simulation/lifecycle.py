@@ -13,7 +13,9 @@ from testbed.simulator.engine.base import Engine
 from testbed.simulator.engine.parts import Flow, PlacedSfc
 from testbed.simulator.engine.streams import Recorder
 from testbed.simulator.model.entities import SfcRequest
-from testbed.simulator.model.state import Plan, SfcInstance, State, VnfInstance
+from testbed.simulator.model.instances import SfcInstance, VnfInstance
+from testbed.simulator.model.plans import Plan
+from testbed.simulator.model.state import State
 
 DRAIN_CHECK_MS = 10.0
 Packets = Callable[[SfcRequest], Iterator[tuple[float, float]]]

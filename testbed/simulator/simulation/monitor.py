@@ -7,7 +7,8 @@ the longest window.
 from collections import deque
 from dataclasses import dataclass
 
-from testbed.simulator.model.state import State, VnfInstance
+from testbed.simulator.model.instances import VnfInstance
+from testbed.simulator.model.state import State
 from testbed.simulator.scaling.base import Observation, SfcLoad, VnfLoad
 
 Counters = tuple[float, float, float, float, float]  # of a VNF instance: offered, busy ms, arrived, processed, dropped

@@ -17,7 +17,9 @@ from testbed.simulator.engine.parts import Rules
 from testbed.simulator.engine.streams import Recorder
 from testbed.simulator.engine.traffic import generated, recorded
 from testbed.simulator.model.entities import Entities, Move, SfcRequest
-from testbed.simulator.model.state import OverCommitError, Plan, Refused, SfcInstance, State
+from testbed.simulator.model.instances import SfcInstance
+from testbed.simulator.model.plans import OverCommitError, Plan, Refused
+from testbed.simulator.model.state import State
 from testbed.simulator.placement.base import Placement
 from testbed.simulator.placement.similarity import ordered
 from testbed.simulator.scaling.base import Scaling

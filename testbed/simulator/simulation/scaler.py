@@ -8,7 +8,8 @@ from functools import partial
 
 from testbed.simulator.engine.base import Engine
 from testbed.simulator.engine.streams import Recorder
-from testbed.simulator.model.state import OverCommitError, State
+from testbed.simulator.model.plans import OverCommitError
+from testbed.simulator.model.state import State
 from testbed.simulator.scaling.base import Action, AddReplica, RemoveReplica, Resize, Scaling
 from testbed.simulator.simulation.lifecycle import Lifecycle
 from testbed.simulator.simulation.monitor import Monitor

@@ -8,7 +8,9 @@ import pytest
 
 from testbed.simulator.engine.streams import PacketEvent
 from testbed.simulator.model.entities import DataSource, Entities, Link, Node, NodeType, Sfc, SfcRequest, User, Vnf
-from testbed.simulator.model.state import New, Plan, SfcInstance, State
+from testbed.simulator.model.instances import SfcInstance
+from testbed.simulator.model.plans import New, Plan
+from testbed.simulator.model.state import State
 from testbed.simulator.records.entities import Outcome, write_end, write_entities, write_process_time
 from testbed.simulator.records.writer import RoundRecorder
 

@@ -7,7 +7,8 @@ import numpy
 import pytest
 
 from testbed.simulator.model.entities import DataSource, Entities, Link, Node, NodeType, Sfc, SfcRequest, User, Vnf
-from testbed.simulator.model.state import New, Plan, Refused, State
+from testbed.simulator.model.plans import New, Plan, Refused
+from testbed.simulator.model.state import State
 from testbed.simulator.placement import cost
 from testbed.simulator.placement.base import Placement
 from testbed.simulator.placement.registry import find

@@ -4,7 +4,8 @@ import numpy
 import pytest
 
 from testbed.simulator.model.entities import Entities, SfcRequest
-from testbed.simulator.model.state import New, Plan, Refused, State
+from testbed.simulator.model.plans import New, Plan, Refused
+from testbed.simulator.model.state import State
 from testbed.simulator.placement import cost
 from testbed.simulator.placement.LPPPlacement import LPPPlacement
 from testbed.simulator.placement.SmartPlacement import SmartPlacement

@@ -9,7 +9,7 @@ from testbed.simulator.placement.registry import find
 from testbed.simulator.plugins import PluginError
 
 OWN = """
-from testbed.simulator.model.state import Refused
+from testbed.simulator.model.plans import Refused
 from testbed.simulator.placement.base import Placement
 
 class MyPlacement(Placement):

@@ -16,7 +16,8 @@ from testbed.simulator.model.entities import (
     User,
     Vnf,
 )
-from testbed.simulator.model.state import New, Plan, State
+from testbed.simulator.model.plans import New, Plan
+from testbed.simulator.model.state import State
 from testbed.simulator.records.entities import Outcome, write_end, write_entities, write_process_time
 from testbed.simulator.records.read import entities, names, rounds, table
 from testbed.simulator.records.tables import DOCUMENT_NAMES, ENTITY_TABLES, FILE_NAMES, KINDS, ROUND_TABLES

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from testbed.simulator.model.entities import DataSource, Entities, Link, Node, NodeType, Sfc, SfcRequest, User, Vnf
-from testbed.simulator.model.state import New, Plan, SfcInstance, State
+from testbed.simulator.model.instances import SfcInstance
+from testbed.simulator.model.plans import New, Plan
+from testbed.simulator.model.state import State
 from testbed.simulator.scaling.base import Observation, SfcLoad, VnfLoad
 
 IDLE = VnfLoad(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)

@@ -1,6 +1,6 @@
 import pytest
 
-from testbed.simulator.model.state import New
+from testbed.simulator.model.plans import New
 from testbed.simulator.scaling.base import AddReplica, RemoveReplica
 from testbed.simulator.scaling.HorizontalScaling import Announcement, HorizontalScaling, Rate
 

@@ -9,7 +9,8 @@ from testbed.simulator.engine.core import Core
 from testbed.simulator.engine.parts import Rules
 from testbed.simulator.engine.reference import ReferenceCore
 from testbed.simulator.engine.streams import PacketEvent
-from testbed.simulator.model.state import New, Plan, State
+from testbed.simulator.model.plans import New, Plan
+from testbed.simulator.model.state import State
 from testbed.simulator.simulation.lifecycle import Lifecycle
 from tests.support import simulated as sim
 from tests.support.simulated import First, Memory, Setting, Simulated

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from testbed.simulator.model.entities import Move, User
-from testbed.simulator.model.state import New, OverCommitError, Plan, State
+from testbed.simulator.model.plans import New, OverCommitError, Plan
+from testbed.simulator.model.state import State
 from testbed.simulator.scaling.base import Action, AddReplica, Observation, RemoveReplica, Resize, Scaling
 from testbed.simulator.simulation.monitor import Monitor
 from tests.support import simulated as sim

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from testbed.simulator.model.entities import SfcRequest
-from testbed.simulator.model.state import Plan, Refused, State
+from testbed.simulator.model.plans import Plan, Refused
+from testbed.simulator.model.state import State
 from testbed.simulator.placement.base import Placement
 from testbed.simulator.simulation.energy import link_watts, node_watts, total_watts
 from testbed.simulator.simulation.round import Round
