@@ -18,7 +18,7 @@ from testbed.simulator.model.state import State
 from testbed.simulator.placement import cost, reasons
 from testbed.simulator.placement.base import Placement
 from testbed.simulator.placement.books import Books
-from testbed.simulator.placement.layered import START, Layers, Step
+from testbed.simulator.placement.layered import Layers, Step
 
 
 class DijkstraPlacement(Placement):
@@ -37,8 +37,8 @@ class DijkstraPlacement(Placement):
         shared = self.shared(request, state)
         if shared and not reasons.slow(request, shared, state):
             return shared
-        books = Books(state, state.slice_of(request).name, self.share_vnf_instances)
-        layers = Layers(request, books, self.aim, own=self.aim)
+        books = Books(state, state.slice_of(request).name, self.share_vnf_instances, self.aim)
+        layers = Layers(request, books, aim=self.aim)
         last = shortest(layers)
         if last is None:
             return Refused(layers.why_none())
@@ -47,24 +47,23 @@ class DijkstraPlacement(Placement):
 
 
 def shortest(layers: Layers) -> Step | None:
-    """Dijkstra's algorithm over (layer, candidate)."""
+    """Dijkstra's algorithm over (layer, node)."""
     count = itertools.count()
-    queue: list[tuple[float, int, Step]] = [(0.0, next(count), START)]
-    least = [numpy.full(len(layer.seats), numpy.inf) for layer in layers.layers] + [numpy.full(1, numpy.inf)]
+    queue: list[tuple[float, int, Step]] = [(0.0, next(count), layers.start)]
+    least = [numpy.full(len(layer.score), numpy.inf) for layer in layers.layers]
     while queue:
         score, _, step = heapq.heappop(queue)
-        if step.layer == len(layers.layers):
-            return step
-        if step.layer >= 0 and score > least[step.layer][step.candidate]:
-            continue
         following = step.layer + 1
+        if following == len(layers.layers):
+            return step
+        if step.layer >= 0 and score > least[step.layer][step.node]:
+            continue
         reached = least[following]
-        after = layers.layers[following].score if following < len(layers.layers) else numpy.zeros(1)
-        parallel = layers.books.network.parallel
-        scores = score + layers.edges[following].score[step.candidate] + numpy.tile(after, parallel)
-        for column in numpy.flatnonzero(scores < numpy.tile(reached, parallel)):
-            found = layers.step(step, int(column))
-            if found is not None and found.score < reached[found.candidate]:
-                reached[found.candidate] = found.score
+        scores = score + layers.edges[following][:, step.node] + layers.layers[following].score
+        for column in numpy.flatnonzero(scores < reached):
+            fitting = (each for each in layers.steps(step, int(column)) if layers.fits(each))
+            found = next(fitting, None)
+            if found is not None and found.score < reached[found.node]:
+                reached[found.node] = found.score
                 heapq.heappush(queue, (found.score, next(count), found))
     return None

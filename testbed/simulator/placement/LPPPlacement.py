@@ -92,16 +92,16 @@ class LPPPlacement(Placement):
         began = time.perf_counter()
         window = Window(requests, state, Search(), self.share_vnf_instances, self.share_sfc_instances)
         window.solve()
-        books = Books(state, window.books.slice, self.share_vnf_instances)
+        books = Books(state, window.books.slice, self.share_vnf_instances, window.books.aim)
         parts = [Part.of(request, window, books) for request in requests]
         parts = [part for part in parts if part.least < float("inf")]
         most, score, bound = len(parts), 0.0, 0.0
         if len(window.chains) < most:
-            most = self._accept(window, parts)
+            most = self._accept(window, books, parts)
         if window.chains:
             bound = Relaxation(parts, window, len(window.chains)).raise_bound(window.score())
             left = self.time_limit_s - (time.perf_counter() - began)
-            program = Program(window, parts, accept=False)
+            program = Program(window, books, parts, accept=False)
             found = program.mip.solve(left, self.mip_gap, program.values())
             if found.values is not None and found.objective < window.score() - 1e-12:
                 window.adopt(program.chains(found.values))
@@ -116,9 +116,9 @@ class LPPPlacement(Placement):
         self.last_seconds += time.perf_counter() - began
         return window
 
-    def _accept(self, window: Window, parts: list[Part]) -> int:
+    def _accept(self, window: Window, books: Books, parts: list[Part]) -> int:
         """Accept as many as can be; gives the number that cannot be exceeded."""
-        program = Program(window, parts, accept=True)
+        program = Program(window, books, parts, accept=True)
         found = program.mip.solve(self.time_limit_s / 2, 0.0, program.values())
         if found.values is not None and -found.objective > len(window.chains) + 0.5:
             window.adopt(program.chains(found.values))

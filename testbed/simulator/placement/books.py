@@ -1,11 +1,12 @@
 """What a slice has left while the requests of a time window are planned together, before any of them is placed.
 
-In: a state, to begin with; chains that are taken and given back. Out: arrays of what is free, and seats: instances that exist or
-are planned. Must not do: change the state.
+In: a state, to begin with; chains that are taken and given back. Out: arrays of what is free and of open routes, and seats: instances
+that exist or are planned. Must not do: change the state.
 
 Invariants: what is free is never below 0 by more than rounding; a planned seat is listed as long as a chain uses it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy
@@ -15,7 +16,11 @@ from testbed.simulator.model.instances import SfcInstance, VnfInstance
 from testbed.simulator.model.plans import New, Plan
 from testbed.simulator.model.state import TOLERANCE, State
 from testbed.simulator.placement import cost
-from testbed.simulator.placement.network import Floats, Network
+from testbed.simulator.placement.demand import Demand
+from testbed.simulator.placement.network import Bools, Floats, Network
+
+KEPT = 1000
+"""Sets of edges that are remembered at once: at 50 nodes 20 kB each."""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,10 +53,14 @@ class Chain:
 
 
 class Books:
-    """One slice of a state, with planned chains on top. Bandwidth is infinite where it is not restricted."""
+    """One slice of a state, with planned chains on top. Bandwidth is infinite where it is not restricted.
 
-    def __init__(self, state: State, slice_name: str, share: bool) -> None:
-        self.state, self.slice, self.share = state, slice_name, share
+    Args:
+        aim: by what new instances count.
+    """
+
+    def __init__(self, state: State, slice_name: str, share: bool, aim: cost.Aim) -> None:
+        self.state, self.slice, self.share, self.aim = state, slice_name, share, aim
         self.network = Network.of(state)
         part = state.entities.slices[slice_name]
         nodes, links = self.network.nodes, self.network.links
@@ -64,10 +73,10 @@ class Books:
             [state.free_bandwidth(link, slice_name) if state.restrict_bandwidth else numpy.inf for link in links]
         )
         self.seats: dict[str, list[Seat]] = {}
-        self._service: dict[tuple[str, float], Floats] = {}
-        self._scores: dict[tuple[str, cost.Aim], Floats] = {}
         self.opening: float | Floats = 1.0  # part of a new instance's score that counts, or by node
         self.closed: tuple[str, int] | None = None  # a VNF and a node: no chain is planned there
+        self._scores: dict[str, tuple[Floats, list[float]]] = {}
+        self._open: dict[tuple[object, ...], tuple[Floats, Floats]] = {}
         self._by_instance: dict[str, Seat] = {}
         for each in state.vnf_instances.values():
             if each.active and each.slice == slice_name:
@@ -77,6 +86,10 @@ class Books:
                 self.seats.setdefault(each.vnf.name, []).append(seat)
                 self._by_instance[each.name] = seat
 
+    def demand(self, request: SfcRequest, aim: cost.Aim | None = None) -> Demand:
+        """What a request asks of the network."""
+        return self.network.demand(request, self.state, aim)
+
     def sharable(self, vnf: str) -> list[Seat]:
         """Seats that may take one more chain."""
         if not self.share:
@@ -85,36 +98,46 @@ class Books:
             seat for seat in self.seats.get(vnf, ()) if seat.room > 0 and seat.open and (vnf, seat.node) != self.closed
         ]
 
-    def hosts(self, vnf: Vnf) -> list[int]:
+    def hosts(self, vnf: Vnf) -> Bools:
         """Nodes that may run a VNF and have room for a new instance."""
         fits = (self.free_cpu >= vnf.cpu - TOLERANCE) & (self.free_mem >= vnf.mem - TOLERANCE)
-        nodes = self.network.nodes
-        return [
-            number
-            for number in numpy.flatnonzero(fits).tolist()
-            if vnf.name in nodes[number].vnfs and (vnf.name, number) != self.closed
-        ]
+        fits &= self.network.may_run(vnf)
+        if self.closed is not None and self.closed[0] == vnf.name:
+            fits[self.closed[1]] = False
+        return fits
+
+    def new_seat(self, vnf: Vnf, node: int) -> Seat:
+        """An instance to be planned."""
+        return Seat(vnf, node, vnf.cpu, vnf.mem, vnf.max_share if self.share else 1)
+
+    def edges(self, demand: Demand, hop: int) -> tuple[Floats, Floats]:
+        """Scores of a hop's open routes by (p, source, target), infinite for others; and the least by (source, target)."""
+        full = self.free_bandwidth < demand.bandwidths[hop] - TOLERANCE
+        key = demand.aim, demand.sizes[hop], demand.rate, full.tobytes()
+        known = self._open.get(key)
+        if known is None:
+            scores = demand.path_score[hop]
+            if full.any():
+                scores = numpy.where(self.network.clear_of(full), scores, numpy.inf)
+            if len(self._open) >= KEPT:
+                self._open.clear()
+            known = self._open[key] = scores, scores.min(axis=0)
+        return known
 
     def seats_of(self, instance: SfcInstance) -> list[Seat]:
         """The seats of a placed chain."""
         return [self._by_instance[each.name] for each in instance.vnf_instances]
 
-    def service_ms(self, vnf: Vnf, size: float) -> Floats:
-        """`cost.service_ms` of a new instance, by node."""
-        key = vnf.name, size
-        if key not in self._service:
-            resources = vnf.cpu, vnf.mem
-            nodes = self.network.nodes
-            self._service[key] = numpy.array([cost.service_ms(vnf, node.disk_delay, size, resources) for node in nodes])
-        return self._service[key]
-
-    def instance_scores(self, vnf: Vnf, aim: cost.Aim) -> Floats:
+    def instance_scores(self, vnf: Vnf) -> Floats:
         """`seat_score` of a new instance, by node."""
-        key = vnf.name, aim
-        if key not in self._scores:
-            seats = [Seat(vnf, number, vnf.cpu, vnf.mem, 0) for number in range(len(self.network.nodes))]
-            self._scores[key] = numpy.array([self.seat_score(seat, aim) for seat in seats])
-        return self._scores[key]
+        return self._instance_scores(vnf)[0]
+
+    def _instance_scores(self, vnf: Vnf) -> tuple[Floats, list[float]]:
+        known = self._scores.get(vnf.name)
+        if known is None:
+            scores: Floats = (self.aim.cpu + self.aim.energy * self.network.busy) * vnf.cpu
+            known = self._scores[vnf.name] = scores, scores.tolist()
+        return known
 
     def take(self, chain: Chain) -> None:
         """Hold what a chain needs; it was found to fit."""
@@ -140,37 +163,37 @@ class Books:
             chain.leader.followers -= 1
         self._hold(chain, 1)
 
-    def marginal(self, chain: Chain, aim: cost.Aim) -> float:
+    def score(self, chains: Iterable[Chain]) -> float:
+        """Of these chains, and each instance planned for them once."""
+        total, planned = 0.0, set()
+        for chain in chains:
+            total += chain.path_score
+            planned.update(seat for seat in chain.seats if seat.real is None)
+        return total + sum(sorted(self.seat_score(seat) for seat in planned))
+
+    def marginal(self, chain: Chain) -> float:
         """Score that would be saved without a chain that is taken."""
-        alone = [seat for seat in chain.seats if seat.real is None and seat.users == 1]
-        return chain.path_score + sum(self.seat_score(seat, aim) for seat in alone)
+        return chain.path_score + sum(
+            self.seat_score(seat) for seat in chain.seats if seat.real is None and seat.users == 1
+        )
 
     def chain(self, request: SfcRequest, seats: list[Seat], routes: list[int]) -> Chain:
         """A chain of its own over these seats and routes."""
-        entities, network = self.state.entities, self.network
-        source, aim = entities.data_sources[request.data_source], cost.Aim.of(request, entities)
+        demand = self.demand(request)
         chain = Chain(request, seats, routes, 0.0, 0.0)
-        chain.latency_ms = self.latency_ms(chain, source.packet_size)
-        rate = cost.packets_per_ms(source)
-        sizes = cost.hop_sizes([seat.vnf for seat in seats], source.packet_size)
-        hops = zip(routes, sizes, strict=True)
-        watts = sum(cost.link_energy_w(link, size, rate) for route, size in hops for link in network.routes[route])
-        chain.path_score = aim.latency * chain.latency_ms + aim.energy * watts
+        chain.latency_ms = self.latency_ms(chain, demand)
+        watts = sum(watts[route] for watts, route in zip(demand.route_watts, routes, strict=True))
+        chain.path_score = demand.aim.latency * chain.latency_ms + demand.aim.energy * watts
         return chain
 
-    def latency_ms(self, chain: Chain, size: float) -> float:
-        """Time of a packet of this size in a planned chain."""
-        nodes, vnfs = self.network.nodes, [seat.vnf for seat in chain.seats]
-        service = sum(
-            cost.service_ms(seat.vnf, nodes[seat.node].disk_delay, size, (seat.cpu, seat.mem)) for seat in chain.seats
-        )
-        hops = zip(chain.routes, cost.hop_sizes(vnfs, size), strict=True)
-        return service + sum(cost.route_ms(self.network.routes[route], hop_size) for route, hop_size in hops)
+    def latency_ms(self, chain: Chain, demand: Demand) -> float:
+        """Time of a packet of this demand in a planned chain."""
+        service = sum(demand.seat_ms(position, seat) for position, seat in enumerate(chain.seats))
+        return service + sum(ms[route] for ms, route in zip(demand.route_ms, chain.routes, strict=True))
 
-    def seat_score(self, seat: Seat, aim: cost.Aim) -> float:
+    def seat_score(self, seat: Seat) -> float:
         """Score of a planned instance."""
-        node = self.network.nodes[seat.node]
-        return aim.cpu * seat.cpu + aim.energy * cost.busy_watts(node) * seat.cpu / node.cpu
+        return self._instance_scores(seat.vnf)[1][seat.node]
 
     def plan(self, chain: Chain) -> Plan:
         """A chain as a plan. Of those that share a planned chain, and those in a planned seat, the first creates it."""
@@ -197,6 +220,5 @@ class Books:
         if chain.leader is not None:
             return
         for seat, route in zip(chain.seats, chain.routes[1:], strict=True):
-            for link in self.network.steps[route]:
-                if link < len(self.free_bandwidth):
-                    self.free_bandwidth[link] += sign * seat.vnf.min_bandwidth
+            for link in self.network.over[route]:
+                self.free_bandwidth[link] += sign * seat.vnf.min_bandwidth

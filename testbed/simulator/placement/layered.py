@@ -4,14 +4,14 @@ In: a request and the books of its slice. Out: the chain of least score that fit
 Must not do: change the books.
 
 The layered graph (Dwaraki and Wolf, "Adaptive service-chain routing for virtual network functions in software-defined networks",
-HotMIddlebox 2016) has a layer for each VNF, with a candidate for each instance that may be shared and each node with room for a new
-one; between layers an edge for each open route. With s the score of a candidate and e that of an edge,
+HotMIddlebox 2016) has a layer for each VNF, and one for the egress, each with all nodes; between layers an edge for each open route.
+With s the score of a node, that of the cheapest instance that may be shared or created there, and e that of an edge,
 
-    to_go[k][i] = min over j of e[k+1][i, j] + s[k+1][j] + to_go[k+1][j]
+    to_go[k][i] = s[k][i] + min over j of e[k+1][i, j] + to_go[k+1][j]
 
-is exact but for what the candidates of one chain take from each other: two new instances on one node, two hops over one link,
-and the SFC's max_latency. Best-first search with to_go as its bound (A*; the bound never exceeds the truth) looks at alternatives
-in order of score until one passes these checks; mostly the first does. All is vectorised over candidates.
+is exact but for what the parts of one chain take from each other: two new instances on one node, two hops over one link, and the
+SFC's max_latency. Best-first search with to_go as its bound (A*; the bound never exceeds the truth) looks at alternatives in order of
+score until one passes these checks; mostly the first does. All is vectorised over nodes.
 """
 
 import heapq
@@ -20,249 +20,224 @@ from dataclasses import dataclass
 
 import numpy
 
-from testbed.simulator.model.entities import SfcRequest, Vnf
-from testbed.simulator.model.plans import hop_bandwidths
+from testbed.simulator.model.entities import SfcRequest
 from testbed.simulator.model.state import TOLERANCE
 from testbed.simulator.placement import cost, reasons
 from testbed.simulator.placement.books import Books, Chain, Seat
-from testbed.simulator.placement.network import Floats, Ints
+from testbed.simulator.placement.network import Floats
 
 STEEPNESS = 1000.0
 """Base of the price of scarce resources, (base ** utilisation - 1) / (base - 1): 0.03 half full, 1 full (Awerbuch, Azar and Plotkin,
 "Throughput-competitive on-line routing", FOCS 1993)."""
 
+Option = tuple[float, float, Seat | None]
+"""How a VNF may be served at a node: score, ms, the instance to be shared (None: a new one)."""
+
 
 @dataclass(slots=True)
 class Layer:
-    """Candidates of a VNF: shared seats, then new ones. All arrays by candidate; `instance`: score of a new instance, else 0."""
-
-    seats: list[Seat]
-    nodes: Ints
-    latency: Floats
-    path: Floats
-    score: Floats
-
-
-@dataclass(slots=True)
-class Edges:
-    """From each candidate to each (parallel route, next candidate), flat: `score` infinite where there is none."""
+    """A VNF's nodes, or the egress. `score`: of the cheapest option, infinite without any; `ms`: of a new instance. `shared`: options
+    of nodes with an instance that may be shared, the cheapest first; the others may have a new one only."""
 
     score: Floats
-    latency: Floats
+    ms: Floats
+    shared: dict[int, list[Option]]
+
+    def options(self, node: int) -> list[Option]:
+        """Of a node, the cheapest first; of equals who is there already."""
+        return self.shared.get(node) or [(float(self.score[node]), float(self.ms[node]), None)]
 
 
 @dataclass(slots=True, eq=False)
 class Step:
-    """A chain so far: its last candidate, and the step before."""
+    """A chain so far: where its last VNF is served, by which instance (None: a new one), and the step before."""
 
     before: "Step | None"
     layer: int
-    candidate: int
+    node: int
     route: int
     score: float
     latency: float
-
-
-START = Step(None, -1, 0, -1, 0.0, 0.0)
+    seat: Seat | None = None
 
 
 class Layers:
-    """The layered graph of a request. `scarcity`: score of a resource's last unit; `aim`: by what new instances count, `own`: by what
-    the rest does (None: as `cost` says)."""
+    """The layered graph of a request. `scarcity`: score of a resource's last unit; `aim`: by what paths count, instead of the
+    request's priorities; new instances count by the books'. `edges[h]`: score, of shape (parallel, nodes, nodes)."""
 
-    def __init__(
-        self,
-        request: SfcRequest,
-        books: Books,
-        aim: cost.Aim | None = None,
-        scarcity: float = 0.0,
-        own: cost.Aim | None = None,
-    ) -> None:
-        state = books.state
+    def __init__(self, request: SfcRequest, books: Books, scarcity: float = 0.0, aim: cost.Aim | None = None) -> None:
         self.request, self.books, self.scarcity = request, books, scarcity
-        self.sfc = state.entities.sfcs[request.sfc]
-        self.own = own or cost.Aim.of(request, state.entities)
-        self.aim = aim or self.own
-        self.vnfs = [state.entities.vnfs[name] for name in self.sfc.vnfs]
-        source = state.entities.data_sources[request.data_source]
-        self.size, self.rate = source.packet_size, cost.packets_per_ms(source)
-        self.bandwidths = hop_bandwidths(self.vnfs)
-        self.layers = [self._layer(vnf) for vnf in self.vnfs]
-        index = books.network.index
-        ends = [numpy.array([index[request.ingress]]), *(layer.nodes for layer in self.layers)]
-        ends.append(numpy.array([index[request.egress]]))
-        sizes = cost.hop_sizes(self.vnfs, self.size)
-        self.edges = [
-            self._edges(size, bandwidth, *pair)
-            for size, bandwidth, pair in zip(sizes, self.bandwidths, itertools.pairwise(ends), strict=True)
-        ]
-        self._bounds()
+        self.demand = books.demand(request, aim)
+        index, hops = books.network.index, range(len(self.demand.sizes))
+        self.start = Step(None, -1, index[request.ingress], -1, 0.0, 0.0)
+        self.layers = [self._layer(position) for position in hops[:-1]]
+        self.layers.append(self._egress(index[request.egress]))
+        self.edges, least = map(list, zip(*(self._edges(hop) for hop in hops), strict=True))
+        self.to_go = _to_go([layer.score for layer in self.layers], least)
+        self._ample = sum(self.demand.bandwidths) <= books.free_bandwidth.min(initial=numpy.inf)
+        self._fastest: list[Floats] | None = None  # ms at a node and after it: worked out when a chain was too slow
 
-    def _layer(self, vnf: Vnf) -> Layer:
-        books, nodes = self.books, self.books.network.nodes
-        shared = books.sharable(vnf.name)
-        room = vnf.max_share if books.share else 1
-        new = [Seat(vnf, number, vnf.cpu, vnf.mem, room) for number in books.hosts(vnf)]
-        seats = [*shared, *new]
-        at = numpy.array([seat.node for seat in seats], dtype=numpy.int64)
-        fresh = at[len(shared) :]
-        latency = numpy.empty(len(seats))
-        latency[len(shared) :] = books.service_ms(vnf, self.size)[fresh]
-        latency[: len(shared)] = [
-            cost.service_ms(vnf, nodes[seat.node].disk_delay, self.size, (seat.cpu, seat.mem)) for seat in shared
-        ]
-        path = self.own.latency * latency
-        score = path.copy()
-        score[len(shared) :] += (books.opening * books.instance_scores(vnf, self.aim))[fresh]
+    def _layer(self, position: int) -> Layer:
+        books, demand, vnf = self.books, self.demand, self.demand.vnfs[position]
+        score = demand.service_score[position] + books.opening * books.instance_scores(vnf)
         if self.scarcity:
-            used = 1 - (books.free_cpu[fresh] - vnf.cpu) / books.cpu[fresh]
-            score[len(shared) :] += self.scarcity * _price(used)
-            used = 1 - (books.free_mem[fresh] - vnf.mem) / books.mem[fresh]
-            score[len(shared) :] += self.scarcity * _price(used)
-        return Layer(seats, at, latency, path, score)
+            for free, all_of, needed in ((books.free_cpu, books.cpu, vnf.cpu), (books.free_mem, books.mem, vnf.mem)):
+                score += self.scarcity * _price(1 - (free - needed) / all_of)
+        score = numpy.where(books.hosts(vnf), score, numpy.inf)
+        shared: dict[int, list[Option]] = {}
+        for seat in books.sharable(vnf.name):
+            ms = demand.seat_ms(position, seat)
+            shared.setdefault(seat.node, []).append((demand.aim.latency * ms, ms, seat))
+        for node, options in shared.items():
+            if score[node] < numpy.inf:
+                options.append((float(score[node]), float(demand.service_ms[position][node]), None))
+            options.sort(key=lambda option: option[0])
+            score[node] = options[0][0]
+        return Layer(score, demand.service_ms[position], shared)
 
-    def _edges(self, size: float, bandwidth: float, sources: Ints, targets: Ints) -> Edges:
-        books, network = self.books, self.books.network
-        path = self.path(size)
-        score = numpy.where(network.least(books.free_bandwidth) >= bandwidth - TOLERANCE, path, numpy.inf)
+    def _egress(self, node: int) -> Layer:
+        score = numpy.full(len(self.books.network.nodes), numpy.inf)
+        score[node] = 0.0
+        return Layer(score, numpy.zeros(len(score)), {})
+
+    def _edges(self, hop: int) -> tuple[Floats, Floats]:
+        books, bandwidth = self.books, self.demand.bandwidths[hop]
+        score, least = books.edges(self.demand, hop)
         if self.scarcity and bandwidth and books.state.restrict_bandwidth:
             used = 1 - (books.free_bandwidth - bandwidth) / books.bandwidth
-            score = score + network.sums(self.scarcity * _price(numpy.maximum(used, 0.0)))
-        rows, columns = sources[:, None], targets[None, :]
-        if network.parallel == 1:
-            return Edges(score[0, rows, columns], network.delay_ms(size)[0, rows, columns])
-        flat = [
-            numpy.concatenate([each[number, rows, columns] for number in range(network.parallel)], axis=1)
-            for each in (score, network.delay_ms(size))
-        ]
-        return Edges(*flat)
+            network = books.network
+            score = score + network.by_ends(network.sums(self.scarcity * _price(numpy.clip(used, 0.0, 1.0))))
+            least = score.min(axis=0)
+        return score, least
 
-    def path(self, size: float) -> Floats:
-        """What routes count for packets of this size."""
-        network = self.books.network
-        energy = self.own.energy * network.energy_w(size, self.rate) if self.own.energy else 0.0
-        path: Floats = self.own.latency * network.delay_ms(size) + energy
-        return path
-
-    def _bounds(self) -> None:
-        """`score_tail[k]`, `latency_tail[k]`: of candidate k and all after it, by column of `edges[k]`."""
-        parallel = self.books.network.parallel
-        self.score_tail: list[Floats] = [numpy.zeros(parallel)]
-        self.latency_tail: list[Floats] = [numpy.zeros(parallel)]
-        for layer, edges in zip(reversed(self.layers), reversed(self.edges), strict=False):
-            open_ms = numpy.where(numpy.isfinite(edges.score), edges.latency, numpy.inf)
-            score = layer.score + (edges.score + self.score_tail[0]).min(axis=1, initial=numpy.inf)
-            latency = layer.latency + (open_ms + self.latency_tail[0]).min(axis=1, initial=numpy.inf)
-            self.score_tail.insert(0, numpy.tile(score, parallel))
-            self.latency_tail.insert(0, numpy.tile(latency, parallel))
-
+    # search ----------------------------------------------------------------------------------------------------------
     def best(self, limit: int) -> Chain | str:
         """The cheapest chain, or why there is none. Looks at no more than `limit` partial chains."""
-        queue: list[tuple[float, int, int, Step, Ints, Floats, int]] = []
-        count = itertools.count()
-        self._expand(queue, count, START)
+        queue: list[tuple[float, int, int, Step, Floats | None]] = []
+        count, most = itertools.count(), self.demand.sfc.max_latency
+
+        def expand(step: Step) -> None:
+            bounds = self.bounds(step)
+            least = bounds.min(initial=numpy.inf)
+            if least < numpy.inf:
+                heapq.heappush(queue, (float(least), -step.layer, next(count), step, bounds))
+
+        expand(self.start)
         for _ in range(limit):
             if not queue:
                 return self.why_none()
-            _, depth, _, before, order, bounds, place = heapq.heappop(queue)
-            if place + 1 < len(order) and numpy.isfinite(bounds[order[place + 1]]):
-                heapq.heappush(
-                    queue, (float(bounds[order[place + 1]]), depth, next(count), before, order, bounds, place + 1)
-                )
-            step = self.step(before, int(order[place]))
-            if step is None:
+            bound, depth, _, step, bounds = heapq.heappop(queue)
+            if bounds is not None:
+                column = int(bounds.argmin())
+                bounds[column] = numpy.inf
+                if (least := bounds.min()) < numpy.inf:
+                    heapq.heappush(queue, (float(least), depth, next(count), step, bounds))
+                first, *others = self.steps(step, column)
+                for other in others:
+                    later = bound + other.score - first.score
+                    heapq.heappush(queue, (later, depth, next(count), other, None))
+                step = first
+            if not self.fits(step):
                 continue
-            if step.layer == len(self.layers):
+            if step.layer < len(self.layers) - 1:
+                expand(step)
+            elif step.latency <= most:
                 return self.chain(step)
-            self._expand(queue, count, step)
+            elif self._fastest is None:
+                self._fastest = self._fastest_ms()
+                return self.best(limit)
         return f"no chain that fits among the {limit} cheapest"
 
-    def _expand(
-        self,
-        queue: list[tuple[float, int, int, Step, Ints, Floats, int]],
-        count: "itertools.count[int]",
-        step: Step,
-    ) -> None:
-        edges, following = self.edges[step.layer + 1], step.layer + 1
-        bounds = step.score + edges.score[step.candidate] + self.score_tail[following]
-        latency = step.latency + edges.latency[step.candidate] + self.latency_tail[following]
-        bounds = numpy.where(latency <= self.sfc.max_latency, bounds, numpy.inf)
-        order = numpy.argsort(bounds, kind="stable")
-        if len(order) and numpy.isfinite(bounds[order[0]]):
-            heapq.heappush(queue, (float(bounds[order[0]]), -following, next(count), step, order, bounds, 0))
+    def bounds(self, step: Step) -> Floats:
+        """The least that a chain costs that goes on over each (route, node), flat; infinite where it would be too slow."""
+        following = step.layer + 1
+        bounds = self.edges[following][:, step.node] + (step.score + self.to_go[following])
+        if self._fastest is not None:
+            ms = self.demand.ms[following][:, step.node] + (step.latency + self._fastest[following])
+            bounds[ms > self.demand.sfc.max_latency] = numpy.inf
+        return bounds.ravel()
 
-    def step(self, before: Step, column: int) -> Step | None:
-        """The chain that goes on with this column of its layer's edges; None where that does not fit."""
-        number = before.layer + 1
-        edges = self.edges[number]
-        route = self._route(before, column)
-        score = before.score + float(edges.score[before.candidate, column])
-        latency = before.latency + float(edges.latency[before.candidate, column])
-        if number == len(self.layers):
-            step = Step(before, number, 0, route, score, latency)
-        else:
-            layer = self.layers[number]
-            candidate = column % len(layer.seats)
-            score, latency = score + float(layer.score[candidate]), latency + float(layer.latency[candidate])
-            step = Step(before, number, candidate, route, score, latency)
-        return step if self._fits(step) else None
+    def steps(self, before: Step, column: int) -> list[Step]:
+        """How the chain may go on over a (route, node), the cheapest first; whether it fits or not."""
+        number, nodes = before.layer + 1, len(self.books.network.nodes)
+        parallel, node = divmod(column, nodes)
+        score = before.score + float(self.edges[number][parallel, before.node, node])
+        latency = before.latency + float(self.demand.ms[number][parallel, before.node, node])
+        route = int(self.books.network.ids[parallel, before.node, node])
+        return [
+            Step(before, number, node, route, score + option[0], latency + option[1], option[2])
+            for option in self.layers[number].options(node)
+        ]
 
-    def _route(self, before: Step, column: int) -> int:
-        index, number = self.books.network.index, before.layer + 1
-        count = len(self.layers[number].seats) if number < len(self.layers) else 1
-        parallel, candidate = divmod(column, count)
-        source = index[self.request.ingress] if number == 0 else self.layers[before.layer].nodes[before.candidate]
-        target = index[self.request.egress] if number == len(self.layers) else self.layers[number].nodes[candidate]
-        return int(self.books.network.ids[parallel, source, target])
-
-    def _fits(self, step: Step) -> bool:
+    def fits(self, step: Step) -> bool:
         """Whether the last step of a chain leaves enough to those before it."""
-        books, steps = self.books, _steps(step)
-        if step.layer < len(self.layers):
-            seat = self.layers[step.layer].seats[step.candidate]
-            seats = [self.layers[each.layer].seats[each.candidate] for each in steps[:-1]]
-            if seat in seats:
-                return False
-            here = [each for each in [*seats, seat] if each.node == seat.node and each.real is None and not each.users]
-            if seat.real is None and not seat.users and len(here) > 1 and not (
-                sum(each.cpu for each in here) <= books.free_cpu[seat.node] + TOLERANCE
-                and sum(each.mem for each in here) <= books.free_mem[seat.node] + TOLERANCE
-            ):  # fmt: skip
-                return False
-        if not books.state.restrict_bandwidth or step.layer == 0:
+        books, vnfs = self.books, self.demand.vnfs
+        if step.layer < len(vnfs):
+            earlier = [each for each in _steps(step)[:-1] if each.node == step.node]
+            if step.seat is not None:
+                if self.demand.repeats and any(each.seat is step.seat for each in earlier):
+                    return False
+            elif here := [vnfs[each.layer] for each in earlier if each.seat is None]:
+                here.append(vnfs[step.layer])
+                if (
+                    sum(each.cpu for each in here) > books.free_cpu[step.node] + TOLERANCE
+                    or sum(each.mem for each in here) > books.free_mem[step.node] + TOLERANCE
+                ):
+                    return False
+        if self._ample or step.layer == 0:
             return True
         held: dict[int, float] = {}
-        for each in steps:
-            for link in books.network.steps[each.route]:
-                held[int(link)] = held.get(int(link), 0.0) + self.bandwidths[each.layer]
-        free = books.free_bandwidth
-        return all(total <= free[link] + TOLERANCE for link, total in held.items() if link < len(free))
+        for each in _steps(step):
+            for link in books.network.over[each.route]:
+                held[link] = held.get(link, 0.0) + self.demand.bandwidths[each.layer]
+        return all(total <= books.free_bandwidth[link] + TOLERANCE for link, total in held.items())
 
     def chain(self, last: Step) -> Chain:
         """A chain whose last step is the egress."""
         steps = _steps(last)
-        seats = [self.layers[each.layer].seats[each.candidate] for each in steps[:-1]]
+        pairs = zip(steps, self.demand.vnfs, strict=False)
+        seats = [each.seat or self.books.new_seat(vnf, each.node) for each, vnf in pairs]
         return self.books.chain(self.request, seats, [each.route for each in steps])
+
+    # reasons ---------------------------------------------------------------------------------------------------------
+    def least(self) -> float:
+        """What no chain costs less than, infinite where there is none."""
+        return float(self.bounds(self.start).min(initial=numpy.inf))
+
+    def _fastest_ms(self) -> list[Floats]:
+        """Least ms at each node of a layer and after it, over open routes."""
+        ms, hops = [], []
+        for layer in self.layers:
+            there = numpy.where(layer.score < numpy.inf, layer.ms, numpy.inf)
+            for node, options in layer.shared.items():
+                there[node] = min(option[1] for option in options)
+            ms.append(there)
+        for score, every in zip(self.edges, self.demand.ms, strict=True):
+            hops.append(numpy.where(score < numpy.inf, every, numpy.inf).min(axis=0))
+        return _to_go(ms, hops)
 
     def why_none(self) -> str:
         """Why there is no chain that fits and is fast enough."""
-        books = self.books
-        for vnf, layer in zip(self.vnfs, self.layers, strict=True):
-            if not layer.seats:
+        books, request, sfc = self.books, self.request, self.demand.sfc
+        for vnf, layer in zip(self.demand.vnfs, self.layers, strict=False):
+            if not (layer.score < numpy.inf).any():
                 free = zip(books.network.nodes, books.free_cpu, books.free_mem, strict=True)
                 return reasons.no_host(vnf, [(cpu, mem) for node, cpu, mem in free if vnf.name in node.vnfs])
-        score, latency = (
-            float((array[0] + tail[0]).min(initial=numpy.inf))
-            for array, tail in (
-                (self.edges[0].score, self.score_tail),
-                (numpy.where(numpy.isfinite(self.edges[0].score), self.edges[0].latency, numpy.inf), self.latency_tail),
-            )
-        )
-        if not numpy.isfinite(score):
-            return reasons.no_routes(self.request.ingress, self.request.egress, max(self.bandwidths))
-        if latency > self.sfc.max_latency:
-            return reasons.too_slow("the fastest chain that fits", latency, self.sfc.name, self.sfc.max_latency)
-        return reasons.together(self.sfc.name)
+        open_ms = numpy.where(self.edges[0] < numpy.inf, self.demand.ms[0], numpy.inf)[:, self.start.node]
+        latency = float((open_ms + self._fastest_ms()[0]).min(initial=numpy.inf))
+        if latency == numpy.inf:
+            return reasons.no_routes(request.ingress, request.egress, max(self.demand.bandwidths))
+        if latency > sfc.max_latency:
+            return reasons.too_slow("the fastest chain that fits", latency, sfc.name, sfc.max_latency)
+        return reasons.together(sfc.name)
+
+
+def _to_go(nodes: list[Floats], least: list[Floats]) -> list[Floats]:
+    """Least sum of nodes and edges from each node of a layer on, itself included, without the edge to it."""
+    found = [nodes[-1]]
+    for here, edges in zip(reversed(nodes[:-1]), reversed(least), strict=False):
+        found.append(here + (edges + found[-1]).min(axis=1))
+    return found[::-1]
 
 
 def _steps(last: Step) -> list[Step]:

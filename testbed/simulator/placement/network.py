@@ -1,7 +1,7 @@
 """Nodes, links and routes as numpy arrays: what a search over all pairs of nodes reads.
 
-In: a state, for its entities and routes; what is free is not kept. Out: arrays by (parallel route, source, target), shape (p, n, n),
-infinite where there is no such route. Must not do: change with the state.
+In: a state, for its entities and routes; what is free is not kept. Out: arrays by route, or by (parallel route, source, target), shape
+(p, n, n), infinite where there is no such route; and what requests ask of them (`demand.py`). Must not do: change with the state.
 """
 
 from collections.abc import Callable
@@ -10,18 +10,22 @@ from weakref import WeakKeyDictionary
 import numpy
 from numpy.typing import NDArray
 
+from testbed.simulator.model.entities import SfcRequest, Vnf
 from testbed.simulator.model.instances import Route
 from testbed.simulator.model.state import State
 from testbed.simulator.placement import cost
+from testbed.simulator.placement.demand import Demand
 
 Floats = NDArray[numpy.float64]
 Ints = NDArray[numpy.int64]
+Bools = NDArray[numpy.bool_]
 
 _known: "WeakKeyDictionary[State, Network]" = WeakKeyDictionary()
 
 
 class Network:
-    """Routes of a state. `ids`: route by (p, source, target), -1 for none; `steps`: links of a route, padded with len(links)."""
+    """Routes of a state. `ids`: route by (p, source, target), -1 for none; `steps`: links of a route, padded with len(links);
+    `over`: the same without padding. `busy`: watts an IPT, by node."""
 
     def __init__(self, state: State) -> None:
         entities = state.entities
@@ -38,13 +42,17 @@ class Network:
                 for number, route in enumerate(routes):
                     self.ids[number, source, target] = len(self.routes)
                     self.routes.append(route)
-        longest = max(map(len, self.routes), default=0)
+        self.over = [[numbers[link.name] for link in route] for route in self.routes]
         pad, absent = len(self.links), len(self.links) + 1
+        longest = max(map(len, self.routes), default=0)
         self.steps: Ints = numpy.full((len(self.routes) + 1, max(longest, 1)), pad, dtype=numpy.int64)
-        for number, route in enumerate(self.routes):
-            self.steps[number, : len(route)] = [numbers[link.name] for link in route]
+        for number, route in enumerate(self.over):
+            self.steps[number, : len(route)] = route
         self.steps[-1, :] = absent
+        self.busy: Floats = numpy.array([cost.busy_watts(node) / node.cpu for node in self.nodes])
         self._kept: dict[tuple[float, ...], Floats] = {}
+        self._may: dict[str, Bools] = {}
+        self._demands: dict[tuple[str, str, cost.Aim | None], Demand] = {}
 
     @classmethod
     def of(cls, state: State) -> "Network":
@@ -54,24 +62,42 @@ class Network:
         return _known[state]
 
     def sums(self, by_link: Floats) -> Floats:
-        """Sum of a link's value over each route."""
-        extended = numpy.concatenate((by_link, (0.0, numpy.inf)))
-        result: Floats = extended[self.steps].sum(axis=1)[self.ids]
+        """Sum of a link's value over each route, by route."""
+        extended = numpy.concatenate((by_link, (0.0, 0.0)))
+        result: Floats = extended[self.steps[:-1]].sum(axis=1)
         return result
 
-    def least(self, by_link: Floats) -> Floats:
-        """Least of a link's value over each route; -inf where there is no route."""
-        extended = numpy.concatenate((by_link, (numpy.inf, -numpy.inf)))
-        result: Floats = extended[self.steps].min(axis=1)[self.ids]
+    def by_ends(self, by_route: Floats) -> Floats:
+        """The same values by (p, source, target), infinite where there is no route."""
+        result: Floats = numpy.concatenate((by_route, (numpy.inf,)))[self.ids]
+        return result
+
+    def clear_of(self, links: Bools) -> Bools:
+        """Which routes there are that take none of these links, by (p, source, target)."""
+        extended = numpy.concatenate((links, (False, True)))
+        result: Bools = ~extended[self.steps].any(axis=1)[self.ids]
         return result
 
     def delay_ms(self, size: float) -> Floats:
-        """`cost.route_ms` of each route."""
+        """`cost.route_ms`, by route."""
         return self._once((size,), lambda: [link.delay_ms(size) for link in self.links])
 
     def energy_w(self, size: float, rate: float) -> Floats:
-        """`cost.link_energy_w` of each route."""
+        """`cost.link_energy_w`, by route."""
         return self._once((size, rate), lambda: [cost.link_energy_w(link, size, rate) for link in self.links])
+
+    def may_run(self, vnf: Vnf) -> Bools:
+        """Nodes that may run a VNF, whatever is free."""
+        if vnf.name not in self._may:
+            self._may[vnf.name] = numpy.array([vnf.name in node.vnfs for node in self.nodes])
+        return self._may[vnf.name]
+
+    def demand(self, request: SfcRequest, state: State, aim: cost.Aim | None = None) -> Demand:
+        """What a request asks; `aim`: by what its paths count, instead of its own priorities."""
+        key = request.sfc, request.data_source, aim
+        if key not in self._demands:
+            self._demands[key] = Demand(self, state.entities, request, aim)
+        return self._demands[key]
 
     def _once(self, key: tuple[float, ...], by_link: Callable[[], list[float]]) -> Floats:
         if key not in self._kept:

@@ -11,7 +11,7 @@ import numpy
 from numpy.typing import NDArray
 
 from testbed.simulator.model.instances import SfcInstance
-from testbed.simulator.placement.books import Chain, Seat
+from testbed.simulator.placement.books import Books, Chain, Seat
 from testbed.simulator.placement.mip import Mip
 from testbed.simulator.placement.network import Floats, Ints
 from testbed.simulator.placement.relaxation import Part
@@ -28,15 +28,15 @@ def key_of(seat: Seat) -> Key:
 
 
 class Program:
-    """The program of a window. `accept`: maximise acceptance, else minimise the score with at least as many as the window has.
+    """The program of a window. `books`: as they were before it; `accept`: maximise acceptance, else minimise the score with at least as many as the window has.
 
     Columns of candidates and arcs that no better solution can use are left out: a chain over them, with the least that the others
     cost, would already cost more than the window does.
     """
 
-    def __init__(self, window: Window, parts: list[Part], accept: bool) -> None:
+    def __init__(self, window: Window, books: Books, parts: list[Part], accept: bool) -> None:
         self.window, self.parts, self.accept, self.mip = window, parts, accept, Mip()
-        self.books = parts[0].layers.books
+        self.books = books
         self._never = int(self.mip.add_columns(0.0, upper=0.0)[0])
         self.accepted = self.mip.add_columns(numpy.full(len(parts), -1.0 if accept else 0.0))
         self.candidates: list[list[dict[Key, int]]] = []
@@ -76,9 +76,9 @@ class Program:
         signs = numpy.concatenate(([1.0], -numpy.ones(len(columns))))
         keep = [numpy.isfinite(through) & (through <= allowance) for through in part.through]
         slow = self.mip.add_rows(1, -numpy.inf, 0.0)
-        scale = part.layers.sfc.max_latency if 0 < part.layers.sfc.max_latency < numpy.inf else 1e9
+        scale = part.demand.sfc.max_latency if 0 < part.demand.sfc.max_latency < numpy.inf else 1e9
         self.mip.add_entries(slow, own, -signs)
-        inner = range(len(part.layers.layers))
+        inner = range(len(part.candidates))
         self.candidates.append([])
         balances = [self._add_candidates(number, part, layer, keep, slow, scale) for layer in inner]
         self.arcs.append([])
@@ -100,7 +100,7 @@ class Program:
         self, number: int, part: Part, layer: int, keep: list[NDArray[numpy.bool_]], slow: Ints, scale: float
     ) -> tuple[Ints, Ints]:
         """Columns of a layer's candidates; gives rows of what comes into its places, and of what goes out."""
-        here, places = part.layers.layers[layer], part.places[layer + 1]
+        here, places = part.candidates[layer], part.places[layer + 1]
         used = numpy.logical_and(keep[layer].any(axis=(0, 1)), keep[layer + 1].any(axis=(1, 2)))
         at = numpy.searchsorted(places, here.nodes)
         kept = numpy.flatnonzero(used[at])
@@ -108,12 +108,12 @@ class Program:
         came, went = self.mip.add_rows(len(places), 0.0, 0.0), self.mip.add_rows(len(places), 0.0, 0.0)
         self.mip.add_entries(came[at[kept]], columns, -1.0)
         self.mip.add_entries(went[at[kept]], columns, -1.0)
-        self.mip.add_entries(slow, columns, here.latency[kept] / scale)
+        self.mip.add_entries(slow, columns, here.ms[kept] / scale)
         known: dict[Key, int] = {}
         for candidate, column in zip(kept.tolist(), columns.tolist(), strict=True):
             key = key_of(here.seats[candidate])
             known[key] = column
-            place = (part.layers.vnfs[layer].name, key) if isinstance(key, int) else key
+            place = (part.demand.vnfs[layer].name, key) if isinstance(key, int) else key
             self._users[place].append((number, column))
         self.candidates[number].append(known)
         return came, went
@@ -125,7 +125,7 @@ class Program:
         columns = self.mip.add_columns(self._cost(part.arc_path[hop][mask]), integer=choice[mask].astype(numpy.int64))
         self.mip.add_entries(slow, columns, part.arc_ms[hop][mask] / scale)
         self.arcs[-1].append(dict(zip(ids.tolist(), columns.tolist(), strict=True)))
-        bandwidth = part.layers.bandwidths[hop]
+        bandwidth = part.demand.bandwidths[hop]
         if bandwidth and self.books.state.restrict_bandwidth and len(ids):
             steps = self.books.network.steps[ids]
             real = steps < len(self._most)
@@ -148,8 +148,8 @@ class Program:
                 continue
             assert isinstance(place, tuple)
             vnf = vnfs[place[0]]
-            seat = Seat(vnf, place[1], vnf.cpu, vnf.mem, 0)
-            score = 0.0 if self.accept else self.books.seat_score(seat, self.window.aim)
+            seat = self.books.new_seat(vnf, place[1])
+            score = 0.0 if self.accept else self.books.seat_score(seat)
             most = min(len(columns), int(min(nodes[place[1]].cpu / vnf.cpu, nodes[place[1]].mem / vnf.mem) + 1e-6))
             new = int(self.mip.add_columns(score, upper=most)[0])
             self.new[place] = new
@@ -227,7 +227,7 @@ class Program:
                 found.append(shared[0])
                 continue
             chosen = []
-            for vnf, columns in zip(part.layers.vnfs, self.candidates[number], strict=True):
+            for vnf, columns in zip(part.demand.vnfs, self.candidates[number], strict=True):
                 key = max((values[column], key) for key, column in columns.items())[1]
                 chosen.append(existing[key] if isinstance(key, str) else next(seats[vnf.name, key]))
             routes = [self._route(part, number, hop, chosen, values) for hop in range(len(part.through))]
@@ -236,8 +236,7 @@ class Program:
 
     def _seats(self, place: tuple[str, int], count: int) -> "itertools.cycle[Seat]":
         vnf = self.window.state.entities.vnfs[place[0]]
-        room = vnf.max_share if self.books.share else 1
-        return itertools.cycle([Seat(vnf, place[1], vnf.cpu, vnf.mem, room) for _ in range(count)])
+        return itertools.cycle([self.books.new_seat(vnf, place[1]) for _ in range(count)])
 
     def _route(self, part: Part, number: int, hop: int, chosen: list[Seat], values: Floats) -> int:
         index = self.books.network.index

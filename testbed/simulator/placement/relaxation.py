@@ -10,6 +10,7 @@ CPU, memory and bandwidth are left out altogether. The extras are raised by subg
 subgradient optimization", Math. Prog. 1974): more where chains want an instance, scaled back to the limit f.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -17,14 +18,33 @@ import numpy
 from numpy.typing import NDArray
 
 from testbed.simulator.model.entities import SfcRequest
-from testbed.simulator.placement import cost
-from testbed.simulator.placement.books import Books, Chain
+from testbed.simulator.placement.books import Books, Chain, Seat
+from testbed.simulator.placement.demand import Demand
 from testbed.simulator.placement.layered import Layers
 from testbed.simulator.placement.network import Floats, Ints
 from testbed.simulator.placement.window import Window
 
 STEPS = 200
 PATIENCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What may serve a VNF: instances that may be shared, then new ones. Arrays by candidate."""
+
+    seats: list[Seat]
+    nodes: Ints
+    ms: Floats
+    path: Floats
+
+    @classmethod
+    def of(cls, position: int, demand: Demand, books: Books) -> Self:
+        """Of a position in the chain."""
+        vnf = demand.vnfs[position]
+        new = [books.new_seat(vnf, int(node)) for node in numpy.flatnonzero(books.hosts(vnf))]
+        seats = [*books.sharable(vnf.name), *new]
+        ms = numpy.array([demand.seat_ms(position, seat) for seat in seats])
+        return cls(seats, numpy.array([seat.node for seat in seats], dtype=numpy.int64), ms, demand.aim.latency * ms)
 
 
 @dataclass(slots=True)
@@ -35,7 +55,8 @@ class Part:
     """
 
     request: SfcRequest
-    layers: Layers
+    demand: Demand
+    candidates: list[Candidates]
     places: list[Ints]
     arc_path: list[Floats]
     arc_ms: list[Floats]
@@ -49,23 +70,19 @@ class Part:
     @classmethod
     def of(cls, request: SfcRequest, window: Window, books: Books) -> Self:
         """The graph in the books as they were before the window."""
-        layers = Layers(request, books, window.aim)
-        ends = [numpy.unique(layer.nodes, return_index=True) for layer in layers.layers]
-        index, one = books.network.index, numpy.zeros(1, dtype=numpy.int64)
-        places = [numpy.array([index[request.ingress]]), *(nodes for nodes, _ in ends)]
-        places.append(numpy.array([index[request.egress]]))
-        picks = [one, *(first for _, first in ends), one]
-        network = books.network
-        part = cls(request, layers, places, [], [], [], [], [], window.placed_shares(request), [], numpy.inf)
-        sizes = cost.hop_sizes(layers.vnfs, layers.size)
-        for hop, (edges, size) in enumerate(zip(layers.edges, sizes, strict=True)):
-            count = len(layers.layers[hop].seats) if hop < len(layers.layers) else 1
-            pick = numpy.ix_(picks[hop], numpy.arange(network.parallel), picks[hop + 1])
-            part.score.append(edges.score.reshape(len(edges.score), network.parallel, count)[pick])
-            for whole, known in ((layers.path(size), part.arc_path), (network.delay_ms(size), part.arc_ms)):
-                known.append(_between(whole, places[hop], places[hop + 1]))
-            part.arc_ids.append(_between(network.ids, places[hop], places[hop + 1]))
-        part.relax([numpy.zeros(len(layer.seats)) for layer in layers.layers])
+        layers = Layers(request, books)
+        demand, network = layers.demand, books.network
+        candidates = [Candidates.of(position, demand, books) for position in range(len(demand.vnfs))]
+        ends = ([network.index[request.ingress]], [network.index[request.egress]])
+        places = [numpy.array(ends[0]), *(numpy.unique(each.nodes) for each in candidates), numpy.array(ends[1])]
+        shares = window.placed_shares(request)
+        part = cls(request, demand, candidates, places, [], [], [], [], [], shares, [], numpy.inf)
+        for hop, pair in enumerate(itertools.pairwise(places)):
+            part.score.append(_between(layers.edges[hop], *pair))
+            part.arc_path.append(_between(demand.path_score[hop], *pair))
+            part.arc_ms.append(_between(demand.ms[hop], *pair))
+            part.arc_ids.append(_between(network.ids, *pair))
+        part.relax([numpy.zeros(len(each.seats)) for each in candidates])
         part.flat = [
             numpy.where(numpy.isfinite(through), score, numpy.inf).min(axis=1, initial=numpy.inf)
             for through, score in zip(part.through, part.score, strict=True)
@@ -74,13 +91,12 @@ class Part:
 
     def relax(self, extra: list[Floats]) -> None:
         """Let candidates cost `extra`, by layer, beyond their own path."""
-        layers = self.layers.layers
-        least = [self._by_place(layer, here.path + extra[layer]) for layer, here in enumerate(layers)]
-        fastest = [self._by_place(layer, here.latency) for layer, here in enumerate(layers)]
+        least = [self._by_place(layer, here.path + extra[layer]) for layer, here in enumerate(self.candidates)]
+        fastest = [self._by_place(layer, here.ms) for layer, here in enumerate(self.candidates)]
         open_ms = [
             numpy.where(numpy.isfinite(each), ms, numpy.inf) for each, ms in zip(self.score, self.arc_ms, strict=True)
         ]
-        slowest = self.layers.sfc.max_latency
+        slowest = self.demand.sfc.max_latency
         self.through = [
             numpy.where(ms <= slowest, total, numpy.inf)
             for total, ms in zip(_through(self.score, least), _through(open_ms, fastest), strict=True)
@@ -93,7 +109,7 @@ class Part:
 
         Arcs that would be too slow whatever else is chosen are left out; a chain may still be too slow.
         """
-        least = [self._by_place(layer, here.path + extra[layer]) for layer, here in enumerate(self.layers.layers)]
+        least = [self._by_place(layer, here.path + extra[layer]) for layer, here in enumerate(self.candidates)]
         after = [numpy.zeros(1)]
         for arc, place in zip(reversed(self.flat[1:]), reversed(least), strict=True):
             after.insert(0, place + (arc + after[0]).min(axis=1, initial=numpy.inf))
@@ -102,7 +118,7 @@ class Part:
         if not total < shared:
             return shared, []
         at, chosen = 0, []
-        for layer, here in enumerate(self.layers.layers):
+        for layer, here in enumerate(self.candidates):
             at = int((self.flat[layer][at] + after[layer]).argmin())
             there = numpy.flatnonzero(here.nodes == self.places[layer + 1][at])
             chosen.append(int(there[(here.path[there] + extra[layer][there]).argmin()]))
@@ -110,7 +126,7 @@ class Part:
 
     def _by_place(self, layer: int, values: Floats) -> Floats:
         result = numpy.full(len(self.places[layer + 1]), numpy.inf)
-        numpy.minimum.at(result, numpy.searchsorted(self.places[layer + 1], self.layers.layers[layer].nodes), values)
+        numpy.minimum.at(result, numpy.searchsorted(self.places[layer + 1], self.candidates[layer].nodes), values)
         return result
 
 
@@ -137,16 +153,16 @@ class Relaxation:
         self.parts, self.count = parts, count
         books = window.books
         groups: dict[tuple[str, int], list[tuple[int, int, int]]] = {}
-        self.extras = [[numpy.zeros(len(layer.seats)) for layer in part.layers.layers] for part in parts]
+        self.extras = [[numpy.zeros(len(each.seats)) for each in part.candidates] for part in parts]
         for r, part in enumerate(parts):
-            for k, layer in enumerate(part.layers.layers):
-                for c, seat in enumerate(layer.seats):
+            for k, each in enumerate(part.candidates):
+                for c, seat in enumerate(each.seats):
                     if seat.real is None:
                         groups.setdefault((seat.vnf.name, seat.node), []).append((r, k, c))
         self._places = {member: (g, m) for g, group in enumerate(groups.values()) for m, member in enumerate(group)}
         self._groups = list(groups.values())
-        seats = [parts[r].layers.layers[k].seats[c] for r, k, c in (group[0] for group in self._groups)]
-        self._cost = numpy.array([books.seat_score(seat, window.aim) for seat in seats])
+        seats = [parts[r].candidates[k].seats[c] for r, k, c in (group[0] for group in self._groups)]
+        self._cost = numpy.array([books.seat_score(seat) for seat in seats])
         self._share = numpy.array([seat.vnf.max_share if books.share else 1 for seat in seats])
         widest = max((len(group) for group in self._groups), default=0)
         self._matrix: Floats = numpy.zeros((len(seats), widest))

@@ -26,7 +26,7 @@ from testbed.simulator.placement import cost, reasons
 from testbed.simulator.placement.base import Commit
 from testbed.simulator.placement.books import Books, Chain
 from testbed.simulator.placement.layered import Layers
-from testbed.simulator.placement.network import Floats
+from testbed.simulator.placement.network import Floats, Network
 
 WORTH = 1e-9
 """Smaller gains are rounding."""
@@ -62,8 +62,9 @@ class Window:
         self, requests: Sequence[SfcRequest], state: State, search: Search, share_vnf: bool, share_sfc: bool
     ) -> None:
         self.requests, self.state, self.search, self.share_sfc = list(requests), state, search, share_sfc
-        self.books = Books(state, state.slice_of(requests[0]).name, share_vnf)
-        self.aim = cost.Aim.mean([cost.Aim.of(each, state.entities) for each in requests])
+        network = Network.of(state)
+        aim = cost.Aim.mean([network.demand(each, state).aim for each in requests])
+        self.books = Books(state, state.slice_of(requests[0]).name, share_vnf, aim)
         self.chains: dict[str, Chain] = {}
         self.reasons: dict[str, str] = {}
         self._left = 0
@@ -71,9 +72,7 @@ class Window:
     # outcomes --------------------------------------------------------------------------------------------------------
     def score(self) -> float:
         """Of all chains and the instances planned for them."""
-        planned = {id(seat): seat for chain in self.chains.values() for seat in chain.seats if seat.real is None}
-        paths = sum(chain.path_score for chain in self.chains.values())
-        return paths + sum(self.books.seat_score(seat, self.aim) for seat in planned.values())
+        return self.books.score(self.chains.values())
 
     def solve(self) -> None:
         """Plan all requests."""
@@ -205,12 +204,12 @@ class Window:
         chain = self.chains[name]
         if chain.followers or self._left <= 0:
             return False
-        before = self.books.marginal(chain, self.aim)
+        before = self.books.marginal(chain)
         self._drop(name)
         found = self._find(chain.request, 0.0)
         if isinstance(found, Chain):
             self._take(found)
-            if self.books.marginal(found, self.aim) < before - WORTH:
+            if self.books.marginal(found) < before - WORTH:
                 return True
             self._drop(name)
         self._take(chain)
@@ -219,21 +218,21 @@ class Window:
     # one request -----------------------------------------------------------------------------------------------------
     def _find(self, request: SfcRequest, scarcity: float) -> Chain | str:
         self._left -= 1
-        found = Layers(request, self.books, self.aim, scarcity).best(self.search.limit)
+        found = Layers(request, self.books, scarcity).best(self.search.limit)
         shared = [*self._sharable(request)] if self.share_sfc else []
         if not shared:
             return found
         best = min(shared, key=lambda chain: chain.path_score)
         if isinstance(found, Chain):
             new = [seat for seat in found.seats if seat.real is None and not seat.users]
-            score = found.path_score + sum(self.books.seat_score(seat, self.aim) for seat in new)
+            score = found.path_score + sum(self.books.seat_score(seat) for seat in new)
             return best if best.path_score <= score else found
         return best
 
     def placed_shares(self, request: SfcRequest) -> list[Chain]:
         """Placed SFC instances that a request may share, if nothing else does, and that are fast enough."""
         entities, found = self.state.entities, []
-        most, aim = entities.sfcs[request.sfc].max_latency, cost.Aim.of(request, entities)
+        most, aim = entities.sfcs[request.sfc].max_latency, self.books.demand(request).aim
         for instance in self.state.sharable_sfc_instances(request) if self.share_sfc else ():
             latency = cost.shared_ms(request, instance, entities)
             if latency <= most:
@@ -243,7 +242,7 @@ class Window:
 
     def _sharable(self, request: SfcRequest) -> list[Chain]:
         entities, found = self.state.entities, self.placed_shares(request)
-        most, aim = entities.sfcs[request.sfc].max_latency, cost.Aim.of(request, entities)
+        most, aim = entities.sfcs[request.sfc].max_latency, self.books.demand(request).aim
         for other in self.chains.values():
             mine, theirs = request, other.request
             if other.leader is None and (mine.sfc, mine.ingress, mine.egress) == (
@@ -251,7 +250,7 @@ class Window:
                 theirs.ingress,
                 theirs.egress,
             ):
-                latency = self.books.latency_ms(other, entities.data_sources[request.data_source].packet_size)
+                latency = self.books.latency_ms(other, self.books.demand(request))
                 found.append(Chain(request, other.seats, other.routes, latency, aim.latency * latency, other))
         return [each for each in found if each.latency_ms <= most and all(seat.room > 0 for seat in each.seats)]
 
