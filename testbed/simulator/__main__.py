@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from testbed.simulator import runner
+from testbed.simulator import compiled, runner
 from testbed.simulator.model.entities import Entities
 from testbed.simulator.progress import Bar
 from testbed.simulator.simulation.round import RoundResult, Scenario
@@ -33,6 +33,7 @@ ENVIRONMENT = """environment:
   NSS_SAVE_IMAGE_PLACEMENT=1      draw every time window's placements into Round_N/Images (takes long; off without it)
   NSS_RESTRICT_LINK_BANDWIDTH=0   let chains hold more of a link than it has (without it they may not)
   PATH_PACKET_FLOW_FILE=FILE      packets from a file: user;sfc;time;packet_size
+  NSS_PURE_PYTHON=1               run the engine's Python source, where it was compiled (several times slower, the same results)
 
 others:
   python -m testbed.simulator report RESULTS      a page with plots of the results
@@ -113,6 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(job: runner.Job, jobs: int, quiet: bool, debug: bool) -> int:
     simulation = job.scenario.parameters
+    print(f"engine: {compiled.described()}")
     bar = Bar(simulation.total_time, simulation.num_rounds, quiet)
     try:
         with bar:

@@ -26,20 +26,25 @@ EPSILON = 1e-6
 DROPPED = (PacketEvent.DROPPED_VNF_QUEUE, PacketEvent.DROPPED_LINK_QUEUE, PacketEvent.LOST)
 
 
-class Checked(Core):
-    """Looks at the state after every action."""
+class Checked:
+    """A core that looks at the state after every action. It may be machine code, which cannot be derived from."""
 
-    state: State | None = None
+    def __init__(self, *given: Any) -> None:
+        self.core = Core(*given)
+        self.state: State | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.core, name)
 
     def at(self, time: float, action: Callable[[], None]) -> None:
-        assert time >= self.now, "in the past"
+        assert time >= self.core.now, "in the past"
 
         def checked() -> None:
             action()
             if self.state is not None:
                 nothing_is_over_committed(self.state)
 
-        super().at(time, checked)
+        self.core.at(time, checked)
 
 
 def nothing_is_over_committed(state: State) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy
 
 from testbed.simulator.engine.base import EngineClass
 from testbed.simulator.engine.core import Core
-from testbed.simulator.engine.streams import WIDTHS
+from testbed.simulator.engine.streams import WIDTHS, Stream
 from testbed.simulator.model.entities import (
     DataSource,
     Entities,
@@ -34,23 +35,24 @@ PARAMETERS = SimulationParameters(total_time=1000.0, time_window=0.0, time_limit
 
 
 class Memory:
-    """Keeps what was written down: streams as flat lists, rows as (table, event, time, columns). `blind`: streams that it does
+    """Keeps what was written down: records of streams, and rows as (table, event, time, columns). `blind`: streams that it does
     not want."""
 
     def __init__(self, blind: Sequence[str] = ()) -> None:
         for name in WIDTHS:
-            setattr(self, name, None if name in blind else [])
+            setattr(self, name, None if name in blind else Stream(WIDTHS[name]))
+        self._taken: dict[str, list[tuple[float, ...]]] = {}
         self.rows: list[tuple[str, str, float, dict[str, object]]] = []
         self.flushed: list[float] = []
         self.placements: list[tuple[int, str]] = []
         self.instances: list[tuple[int, str, str, str]] = []
 
-    links: list[float] | None
-    vnf_arrivals: list[float] | None
-    vnf_starts: list[float] | None
-    vnf_ends: list[float] | None
-    packets: list[float] | None
-    ended: list[float] | None
+    links: Stream | None
+    vnf_arrivals: Stream | None
+    vnf_starts: Stream | None
+    vnf_ends: Stream | None
+    packets: Stream | None
+    ended: Stream | None
 
     def flush(self, now: float) -> None:
         self.flushed.append(now)
@@ -66,13 +68,28 @@ class Memory:
 
     def records(self, stream: str) -> list[tuple[float, ...]]:
         """A stream's records."""
-        flat: list[float] = getattr(self, stream)
-        width = WIDTHS[stream]
-        return [tuple(flat[at : at + width]) for at in range(0, len(flat), width)]
+        added: Stream = getattr(self, stream)
+        taken = self._taken.setdefault(stream, [])
+        taken += map(tuple, added.take().tolist())
+        return taken
 
     def of(self, table: str, event: str | None = None) -> list[tuple[str, float, dict[str, object]]]:
         """Rows of a table, of one event or all, as (event, time, columns)."""
         return [row[1:] for row in self.rows if row[0] == table and event in (None, row[1])]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files but for the times that the machine took."""
+    found = {}
+    for path in sorted(folder.rglob("*.*")):
+        data = path.read_bytes()
+        if path.name == "time_window.csv":
+            lines = [line.split(";") for line in data.decode().splitlines()]
+            column = lines[0].index("Total_Alg_Time")
+            data = "\n".join(";".join(line[:column] + line[column + 1 :]) for line in lines).encode()
+        if path.name != "process_time.txt":
+            found[str(path.relative_to(folder))] = data
+    return found
 
 
 def node(name: str = "n_0", **changes: Any) -> Node:

@@ -30,8 +30,9 @@ share one count, as a service's connections do in the controller (decisions 0006
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 import networkx
@@ -40,8 +41,8 @@ import numpy
 from testbed.experiments.two_worlds.outcome import ANSWERED, REFUSED, Constants, Outcome, Request
 from testbed.experiments.two_worlds.scenario import Scenario, domain_of
 from testbed.simulator.engine.core import Core
-from testbed.simulator.engine.parts import Flow, LinkAtWork, PlacedSfc, Rules, Way
-from testbed.simulator.engine.streams import WIDTHS, PacketEvent
+from testbed.simulator.engine.parts import Flow, PlacedSfc, Rules
+from testbed.simulator.engine.streams import WIDTHS, PacketEvent, Stream
 from testbed.simulator.engine.traffic import recorded
 from testbed.simulator.model.entities import Entities, Link, Node, NodeType, Sfc, Vnf
 from testbed.simulator.model.instances import Route, SfcInstance, Stage, VnfInstance
@@ -69,31 +70,16 @@ def predict(
     model = _Model(scenario, constants, firewall_pps)
     record = _Record()
     core = Core(model.entities, Rules(), record, lambda *_: Random(0))  # no links that lose: nothing is drawn
-    turns = itertools.count(first_turn)
+    turns = itertools.count(first_turn)  # one for all clients
     clients = sorted(scenario.clients)
     for number, client in enumerate(clients):
         chain = model.chain(client, number)
         times = numpy.asarray(arrivals[client], dtype=float)
         packets = recorded(numpy.diff(times, prepend=0.0), numpy.full(len(times), REQUEST_MBIT))
         watch = core.watches[chain.sfc.name]
-        core.begin(Flow(number, client, _InTurn(chain, turns), packets, ENDLESS_MS, watch))
+        core.begin(Flow(number, client, PlacedSfc(chain, turns), packets, ENDLESS_MS, watch))
     core.run(ENDLESS_MS)
     return _outcome(scenario, constants, model, record, clients)
-
-
-class _InTurn(PlacedSfc):
-    """One client's chain, whose instances take turns with the other clients' chains."""
-
-    __slots__ = ("_turns",)
-
-    def __init__(self, instance: SfcInstance, turns: Iterator[int]) -> None:
-        super().__init__(instance)
-        self._turns = turns
-
-    def next_path(self, links: dict[str, LinkAtWork]) -> Way:
-        """The path of the next packet."""
-        self.turn = next(self._turns)
-        return super().next_path(links)
 
 
 @dataclass(slots=True)
@@ -101,11 +87,11 @@ class _Record:
     """Keeps two streams of the core's, and wants no other."""
 
     links: None = None
-    vnf_arrivals: list[float] | None = field(default_factory=list)
+    vnf_arrivals: Stream | None = field(default_factory=partial(Stream, WIDTHS["vnf_arrivals"]))
     vnf_starts: None = None
     vnf_ends: None = None
     packets: None = None
-    ended: list[float] | None = field(default_factory=list)
+    ended: Stream | None = field(default_factory=partial(Stream, WIDTHS["ended"]))
 
     def flush(self, now: float) -> None:
         """Nothing: all is kept."""
@@ -206,11 +192,11 @@ def _outcome(scenario: Scenario, constants: Constants, model: _Model, record: _R
     assert record.vnf_arrivals is not None and record.ended is not None
     at_servant = {each.number: each.name for each in model.servants}
     went_to: dict[tuple[float, float], str] = {}
-    for flow, packet, instance, *_ in _records(record.vnf_arrivals, "vnf_arrivals"):
+    for flow, packet, instance, *_ in record.vnf_arrivals.take().tolist():
         if instance in at_servant:
             went_to[flow, packet] = at_servant[int(instance)]
     requests = []
-    for flow, packet, created_ms, _, _, delay_ms, _, _, fate in _records(record.ended, "ended"):
+    for flow, packet, created_ms, _, _, delay_ms, _, _, fate in record.ended.take().tolist():
         told = ANSWERED if fate == PacketEvent.PROCESSED else REFUSED
         requests.append(Request(clients[int(flow)], created_ms, delay_ms, told, went_to[flow, packet]))
     elapsed_ms = max((each.sent_ms + each.latency_ms for each in requests), default=0.0)
@@ -219,9 +205,3 @@ def _outcome(scenario: Scenario, constants: Constants, model: _Model, record: _R
         for each in model.servants
     }
     return Outcome(tuple(sorted(requests, key=lambda each: (each.sent_ms, each.client))), cpu_ms, elapsed_ms)
-
-
-def _records(stream: list[float], kind: str) -> Iterator[list[float]]:
-    width = WIDTHS[kind]
-    for start in range(0, len(stream), width):
-        yield stream[start : start + width]

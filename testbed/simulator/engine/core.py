@@ -8,7 +8,7 @@ it takes one event. A VNF instance has `max_share` servers and one queue; its sp
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from heapq import heappop, heappush, heapreplace
+from heapq import heappop, heappush
 from math import ceil, nan
 from random import Random
 from typing import Any
@@ -36,6 +36,8 @@ class Core:
         self, entities: Entities, rules: Rules, recorder: Recorder, seeds: Callable[[str, int], Random]
     ) -> None:
         self.rules, self.recorder = rules, recorder
+        self._links, self._arrivals, self._packets = recorder.links, recorder.vnf_arrivals, recorder.packets
+        self._starts, self._ends, self._ended = recorder.vnf_starts, recorder.vnf_ends, recorder.ended
         self.now = 0.0
         self.created = 0
         self.active_requests = 0
@@ -80,82 +82,20 @@ class Core:
             instance.abandoned += 1
             self._finish(instance.queue.popleft(), PacketEvent.ORPHAN)
 
-    def run(self, until: float) -> None:  # one long function: a call costs as much as an event's arithmetic
+    def run(self, until: float) -> None:
         """Handle every event up to and including this time."""
-        heap, recorder, rules = self._heap, self.recorder, self.rules
-        integer_times, size_by_demand, hold_link = rules.integer_times, rules.size_by_demand, rules.hold_link
-        all_links, flush_at = self.links, self.created + FLUSH_EVERY
-        links, arrivals, starts = recorder.links, recorder.vnf_arrivals, recorder.vnf_starts
-        ends, packets = recorder.vnf_ends, recorder.packets
-        silent = packets is None and recorder.ended is None
-        push, pop, replace, link_class = heappush, heappop, heapreplace, LinkAtWork
-        push(heap, (until, STOP, 0, None))
+        heap, flush_at = self._heap, self.created + FLUSH_EVERY
+        heappush(heap, (until, STOP, 0, None))
         while True:
-            now, kind, _, subject = heap[0]  # `self.now` is set before whatever reads it is called
-            off = False  # whether the event has been taken off the heap, or replaced by another
-            # What has happened, and to which packet.
+            now, kind, _, subject = heappop(heap)
+            self.now = now
             if kind == ARRIVAL:
-                packet: Packet = subject
+                self._arrive(subject)
             elif kind == SERVED:
-                packet = subject
-                instance: VnfInstance = packet.steps[packet.position]  # type: ignore[assignment]
-                size = packet.size
-                instance.busy -= 1
-                if instance.busy:
-                    instance.cpu_usage -= size * instance.cpu_demand
-                else:  # no sum of rounding errors
-                    instance.cpu_usage = 0.0
-                if ends is not None:
-                    whose = (packet.flow.number, packet.number, instance.number, size, packet.arrived)
-                    ends += (*whose, instance.cpu, instance.cpu_usage, instance.mem, instance.mem_usage, now)
-                if instance.queue and instance.busy < instance.servers:
-                    self.now = now
-                    off = True
-                    replace(heap, self._serve(instance.queue.popleft(), instance))
-                if not instance.active:
-                    self.now = now
-                    self._finish(packet, PacketEvent.ORPHAN)
-                    if not off:
-                        pop(heap)
-                    continue
-                if size_by_demand:
-                    packet.carried = size * instance.network_demand
-                packet.position += 1
+                self._served(subject)
             elif kind == CREATION:
-                self.now = now
-                off = True
-                flow: Flow = subject
-                if flow.ended:
-                    pop(heap)
-                    continue
-                size = flow.next_size
-                following = self._next_creation(flow)
-                if following is None:
-                    pop(heap)
-                else:
-                    replace(heap, following)
-                placed = flow.sfc
-                sfc = placed.instance
-                packet = Packet(flow, flow.created, size, now, placed.next_path(all_links), self.active_requests)
-                flow.created += 1
-                self.created += 1
-                sfc.created += 1
-                sfc.last_packet = now
-                if packets is not None:
-                    packets += (flow.number, packet.number, PacketEvent.CREATED, now)
-                watch = flow.watch
-                watch.packets.append(packet)
-                if not watch.armed:
-                    watch.armed = True
-                    push(heap, (now + watch.max_latency, DEADLINE, watch.number, watch))
-                if flow.penalty is not None:
-                    penalty = size * flow.penalty[0] + flow.penalty[1]
-                    packet.penalty = 2 * ceil(penalty / 2) if integer_times else penalty  # there, and back
-                    push(heap, (now + packet.penalty, ARRIVAL, packet.key, packet))
-                    continue
+                self._create(subject)
             else:
-                self.now = now
-                pop(heap)
                 if kind == DEADLINE:
                     self._deadline(subject)
                 elif kind == ACTION:
@@ -164,89 +104,7 @@ class Core:
                     return
                 if self.created >= flush_at:
                     flush_at = self.created + FLUSH_EVERY
-                    recorder.flush(now)
-                continue
-            # What it does at the step that it has reached.
-            element = packet.steps[packet.position]
-            if element.__class__ is link_class:
-                link: LinkAtWork = element
-                start = link.free_at
-                if start < now:
-                    start = now
-                if link.limited:
-                    self.now = now
-                    if self._refuses(link, packet, start):
-                        if not off:
-                            pop(heap)
-                        continue
-                link.free_at = sent = start + packet.carried * link.ms_per_size
-                sent += link.propagation
-                if hold_link:
-                    link.free_at = sent
-                position = packet.position
-                if links is not None:
-                    where = (packet.flow.number, packet.number, link.number, packet.way.following[position])
-                    links += (*where, packet.carried, 0, now, start, sent)
-                packet.position = position + 1
-                event = (sent, ARRIVAL, packet.key, packet)
-            elif element is None:
-                if silent:  # `_finish`, without its call
-                    packet.done = True
-                    sfc = packet.flow.sfc.instance
-                    sfc.last_packet = now
-                    sfc.processed += 1
-                else:
-                    self.now = now
-                    self._finish(packet, PacketEvent.PROCESSED)
-                if not off:
-                    pop(heap)
-                continue
-            else:
-                instance = element  # type: ignore[assignment]
-                if not instance.active:
-                    self.now = now
-                    self._finish(packet, PacketEvent.ORPHAN)
-                    if not off:
-                        pop(heap)
-                    continue
-                size = packet.size
-                packet.arrived = now
-                work = size * instance.cpu_demand
-                instance.arrived += 1
-                instance.offered += work
-                free = instance.busy < instance.servers and instance.ready_at <= now
-                if arrivals is not None:
-                    full = not free and 0 <= instance.limit <= len(instance.queue)
-                    arrivals += (packet.flow.number, packet.number, instance.number, size, full, now)
-                if not free:
-                    self.now = now
-                    if 0 <= instance.limit <= len(instance.queue):
-                        instance.dropped += 1
-                        self._finish(packet, PacketEvent.DROPPED_VNF_QUEUE)
-                    else:
-                        instance.queue.append(packet)
-                    if not off:
-                        pop(heap)
-                    continue
-                if starts is None and not instance.remote and not integer_times:  # `_serve`, without its call
-                    instance.busy += 1
-                    instance.cpu_usage = usage = instance.cpu_usage + work
-                    if usage > instance.cpu_peak:
-                        instance.cpu_peak = usage
-                    took = work / instance.cpu * 1000
-                    if usage * instance.mem_demand > instance.mem:
-                        took += instance.node.disk_delay
-                    if usage > instance.cpu:
-                        took *= usage / instance.cpu
-                    instance.busy_ms += took
-                    event = (now + took, SERVED, packet.key, packet)
-                else:
-                    self.now = now
-                    event = self._serve(packet, instance)
-            if off:
-                push(heap, event)
-            else:
-                replace(heap, event)
+                    self.recorder.flush(now)
 
     def close(self, instances: Iterable[VnfInstance]) -> None:
         """Record the packets that are under way, on links and in these instances."""
@@ -269,7 +127,53 @@ class Core:
         time = self.now + gap
         return (time, CREATION, flow.number, flow) if time <= flow.until else None
 
+    def _create(self, flow: Flow) -> None:
+        if flow.ended:
+            return
+        now, size, sfc, watch = self.now, flow.next_size, flow.sfc.instance, flow.watch
+        following = self._next_creation(flow)
+        if following is not None:
+            heappush(self._heap, following)
+        packet = Packet(flow, flow.created, size, now, flow.sfc.next_path(self.links), self.active_requests)
+        flow.created += 1
+        self.created += 1
+        sfc.created += 1
+        sfc.last_packet = now
+        if self._packets is not None:
+            self._packets.add((flow.number, packet.number, PacketEvent.CREATED, now))
+        watch.packets.append(packet)
+        if not watch.armed:
+            watch.armed = True
+            heappush(self._heap, (now + watch.max_latency, DEADLINE, watch.number, watch))
+        if flow.penalty is None:
+            self._arrive(packet)
+        else:
+            penalty = size * flow.penalty[0] + flow.penalty[1]
+            packet.penalty = float(2 * ceil(penalty / 2)) if self.rules.integer_times else penalty  # there, and back
+            heappush(self._heap, (now + packet.penalty, ARRIVAL, packet.key, packet))
+
     # packets move ----------------------------------------------------------------------------------------------------
+    def _arrive(self, packet: Packet) -> None:
+        """At the step that it has reached: a link, an instance, its end, or what is left of its chain."""
+        step = packet.steps[packet.position]
+        if isinstance(step, LinkAtWork):
+            self._send(packet, step)
+        elif isinstance(step, VnfInstance):
+            self._enter(packet, step)
+        else:
+            self._finish(packet, PacketEvent.PROCESSED if step is None else PacketEvent.ORPHAN)
+
+    def _send(self, packet: Packet, link: LinkAtWork) -> None:
+        start = max(link.free_at, self.now)
+        if link.limited and self._refuses(link, packet, start):
+            return
+        sent = start + packet.carried * link.ms_per_size
+        there = sent + link.propagation
+        link.free_at = there if self.rules.hold_link else sent
+        self._record_link(packet, link, 0, start, there)
+        packet.position += 1
+        heappush(self._heap, (there, ARRIVAL, packet.key, packet))
+
     def _refuses(self, link: LinkAtWork, packet: Packet, start: float) -> bool:
         """Whether a link drops a packet, as too many wait, or loses it while it sends it."""
         now, limit, starts = self.now, link.limit, link.starts
@@ -292,6 +196,25 @@ class Core:
             return True
         return False
 
+    def _enter(self, packet: Packet, instance: VnfInstance) -> None:
+        if not instance.active:
+            self._finish(packet, PacketEvent.ORPHAN)
+            return
+        now = packet.arrived = self.now
+        instance.arrived += 1
+        instance.offered += packet.size * instance.cpu_demand
+        free = instance.busy < instance.servers and instance.ready_at <= now
+        full = not free and 0 <= instance.limit <= len(instance.queue)
+        if self._arrivals is not None:
+            self._arrivals.add((packet.flow.number, packet.number, instance.number, packet.size, full, now))
+        if free:
+            heappush(self._heap, self._serve(packet, instance))
+        elif full:
+            instance.dropped += 1
+            self._finish(packet, PacketEvent.DROPPED_VNF_QUEUE)
+        else:
+            instance.queue.append(packet)
+
     def _serve(self, packet: Packet, instance: VnfInstance) -> Event:
         """Behaviour, "VNF instance": work / cpu, and access to remote data and to the disk, slower where it has too much to do."""
         work = packet.size * instance.cpu_demand
@@ -308,15 +231,36 @@ class Core:
         if instance.cpu_usage > instance.cpu:
             took *= instance.cpu_usage / instance.cpu
         if self.rules.integer_times:
-            took = int(took)
+            took = float(int(took))
         instance.busy_ms += took
         ends = self.now + took
-        if self.recorder.vnf_starts is not None:
+        if self._starts is not None:
             whose = (packet.flow.number, packet.number, instance.number, packet.size, remote, disk)
-            self.recorder.vnf_starts += (
-                *whose, instance.cpu, instance.cpu_usage, instance.mem, instance.mem_usage, self.now, ends
-            )  # fmt: skip
+            self._starts.add(
+                (*whose, instance.cpu, instance.cpu_usage, instance.mem, instance.mem_usage, self.now, ends)
+            )
         return (ends, SERVED, packet.key, packet)
+
+    def _served(self, packet: Packet) -> None:
+        instance = packet.steps[packet.position]
+        assert isinstance(instance, VnfInstance)
+        instance.busy -= 1
+        if instance.busy:
+            instance.cpu_usage -= packet.size * instance.cpu_demand
+        else:  # no sum of rounding errors
+            instance.cpu_usage = 0.0
+        if self._ends is not None:
+            whose = (packet.flow.number, packet.number, instance.number, packet.size, packet.arrived)
+            self._ends.add((*whose, instance.cpu, instance.cpu_usage, instance.mem, instance.mem_usage, self.now))
+        if instance.queue and instance.busy < instance.servers:
+            heappush(self._heap, self._serve(instance.queue.popleft(), instance))
+        if not instance.active:
+            self._finish(packet, PacketEvent.ORPHAN)
+            return
+        if self.rules.size_by_demand:
+            packet.carried = packet.size * instance.network_demand
+        packet.position += 1
+        self._arrive(packet)
 
     # packets end -----------------------------------------------------------------------------------------------------
     def _finish(self, packet: Packet, fate: PacketEvent) -> None:
@@ -329,9 +273,8 @@ class Core:
             instance.orphaned += 1
         else:
             instance.dropped += 1
-        packets = self.recorder.packets
-        if packets is not None:
-            packets.extend((packet.flow.number, packet.number, fate, self.now))
+        if self._packets is not None:
+            self._packets.add((packet.flow.number, packet.number, fate, self.now))
         self._record_end(packet, fate)
 
     def _deadline(self, watch: Watch) -> None:
@@ -345,35 +288,21 @@ class Core:
                     return
                 packet.violated = True
                 packet.flow.sfc.instance.violated += 1
-                if self.recorder.packets is not None:
-                    self.recorder.packets.extend((packet.flow.number, packet.number, PacketEvent.VIOLATED, now))
+                if self._packets is not None:
+                    self._packets.add((packet.flow.number, packet.number, PacketEvent.VIOLATED, now))
             waiting.popleft()
         watch.armed = False
 
     # records ---------------------------------------------------------------------------------------------------------
     def _record_link(self, packet: Packet, link: LinkAtWork, fate: int, start: float, sent: float) -> None:
-        if self.recorder.links is None:
-            return
-        following = packet.way.following[packet.position]
-        self.recorder.links.extend(
-            (packet.flow.number, packet.number, link.number, following, packet.carried, fate, self.now, start, sent)
-        )
+        if self._links is not None:
+            whose = (packet.flow.number, packet.number, link.number, packet.way.following[packet.position])
+            self._links.add((*whose, packet.carried, fate, self.now, start, sent))
 
     def _record_end(self, packet: Packet, fate: PacketEvent) -> None:
-        if self.recorder.ended is not None:
-            self.recorder.ended.extend(
-                (
-                    packet.flow.number,
-                    packet.number,
-                    packet.created,
-                    packet.size,
-                    packet.active_requests,
-                    self.now - packet.created,
-                    packet.penalty,
-                    packet.violated,
-                    fate,
-                )
-            )
+        if self._ended is not None:
+            whose = (packet.flow.number, packet.number, packet.created, packet.size, packet.active_requests)
+            self._ended.add((*whose, self.now - packet.created, packet.penalty, packet.violated, fate))
 
     def _random(self, kind: str, number: int) -> Random:
         key = (kind, number)

@@ -6,6 +6,7 @@ In: entities and instances. Out: mutable objects that an engine changes. Must no
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from math import lcm
 
 from testbed.simulator.model.entities import Link, Sfc
@@ -156,15 +157,19 @@ class Watch:
 
 
 class PlacedSfc:
-    """The paths of an SFC instance: packet k takes instance k modulo their number at every stage."""
+    """The paths of an SFC instance: packet k takes instance k modulo their number at every stage.
 
-    __slots__ = ("instance", "paths", "turn", "version")
+    Args:
+        turns: each packet's k; those of several SFC instances may be dealt by one iterator.
+    """
 
-    def __init__(self, instance: SfcInstance) -> None:
+    __slots__ = ("instance", "paths", "turns", "version")
+
+    def __init__(self, instance: SfcInstance, turns: Iterator[int] | None = None) -> None:
         self.instance = instance
         self.version = -1
         self.paths: list[Way] = []
-        self.turn = 0
+        self.turns = count() if turns is None else turns
 
     def next_path(self, links: dict[str, LinkAtWork]) -> Way:
         """The path of the next packet."""
@@ -178,9 +183,7 @@ class PlacedSfc:
                 self._path([instances[turn % len(instances)] for instances in stages], links)
                 for turn in range(lcm(*(len(instances) for instances in stages)))
             ]
-        turn = self.turn
-        self.turn = turn + 1
-        return self.paths[turn % len(self.paths)]
+        return self.paths[next(self.turns) % len(self.paths)]
 
     def _path(self, instances: list[VnfInstance], links: dict[str, LinkAtWork]) -> Way:
         steps: list[LinkAtWork | VnfInstance | Gone | None] = []

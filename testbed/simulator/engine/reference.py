@@ -118,7 +118,7 @@ class ReferenceCore:
             if record[FATE] != REFUSED and isnan(record[START]):  # it waits, and will start as soon as the link is free
                 self._occupy(link, packet, record, link.free_at)
             if self.recorder.links is not None:
-                self.recorder.links.extend(record)
+                self.recorder.links.add(tuple(record))
         self._crossings.clear()
 
     def under_way(self, instances: Iterable[VnfInstance]) -> list[Packet]:
@@ -230,7 +230,7 @@ class ReferenceCore:
         free = instance.ready_at <= self.now and instance.busy < vnf.max_share
         full = not free and 0 <= vnf.max_packet_queue <= len(instance.queue)
         if self.recorder.vnf_arrivals is not None:
-            self.recorder.vnf_arrivals += (*self._whose(packet, instance), full, self.now)
+            self.recorder.vnf_arrivals.add((*self._whose(packet, instance), full, self.now))
         if full:
             instance.dropped += 1
             self._finish(packet, PacketEvent.DROPPED_VNF_QUEUE)
@@ -270,7 +270,7 @@ class ReferenceCore:
         instance.busy_ms += int(took) if rules.integer_times else took
         if self.recorder.vnf_starts is not None:
             loads = (instance.cpu, instance.cpu_usage, instance.mem, instance.mem_usage)
-            self.recorder.vnf_starts += (*self._whose(packet, instance), remote, disk, *loads, self.now, ends)
+            self.recorder.vnf_starts.add((*self._whose(packet, instance), remote, disk, *loads, self.now, ends))
         return ends
 
     def _stop(self, packet: Packet, instance: VnfInstance) -> None:
@@ -280,7 +280,7 @@ class ReferenceCore:
         instance.cpu_usage = instance.cpu_usage - work if instance.busy else 0.0
         if self.recorder.vnf_ends is not None:
             loads = (instance.cpu, instance.cpu_usage, instance.mem, instance.mem_usage)
-            self.recorder.vnf_ends += (*self._whose(packet, instance), packet.arrived, *loads, self.now)
+            self.recorder.vnf_ends.add((*self._whose(packet, instance), packet.arrived, *loads, self.now))
 
     # records ---------------------------------------------------------------------------------------------------------
     def _whose(self, packet: Packet, instance: VnfInstance) -> tuple[float, ...]:
@@ -288,14 +288,12 @@ class ReferenceCore:
 
     def _record_packet(self, packet: Packet, event: PacketEvent) -> None:
         if self.recorder.packets is not None:
-            self.recorder.packets += (packet.flow.number, packet.number, event, self.now)
+            self.recorder.packets.add((packet.flow.number, packet.number, event, self.now))
 
     def _record_end(self, packet: Packet, fate: PacketEvent) -> None:
         if self.recorder.ended is not None:
-            self.recorder.ended += (
-                *(packet.flow.number, packet.number, packet.created, packet.size, packet.active_requests),
-                *(self.now - packet.created, packet.penalty, packet.violated, fate),
-            )
+            whose = (packet.flow.number, packet.number, packet.created, packet.size, packet.active_requests)
+            self.recorder.ended.add((*whose, self.now - packet.created, packet.penalty, packet.violated, fate))
 
     def _random(self, kind: str, number: int) -> Random:
         if (kind, number) not in self._randoms:

@@ -1,6 +1,6 @@
-"""What the engine writes down while it runs: flat lists of numbers, a fixed number of values a record, appended in order of `written`.
+"""What the engine writes down while it runs: streams of records, each a fixed number of values, added in order of `written`.
 
-Formatting is the limit of a simulation's speed, so the engine appends numbers only, and a writer (`testbed.simulator.records`)
+Formatting is the limit of a simulation's speed, so the engine adds numbers only, and a writer (`testbed.simulator.records`)
 turns blocks of them into the rows of the documented files. A stream that is None is not wanted. Values are floats; numbers of
 requests, instances and links count from 0 in the order of `Entities` and of creation; a packet's number counts within its request.
 
@@ -19,7 +19,11 @@ record in `ended` with fate ACTIVE.
 """
 
 from enum import IntEnum
+from struct import Struct
 from typing import Protocol
+
+import numpy
+from numpy.typing import NDArray
 
 WIDTHS = {"links": 9, "vnf_arrivals": 6, "vnf_starts": 12, "vnf_ends": 10, "packets": 4, "ended": 9}
 
@@ -37,15 +41,40 @@ class PacketEvent(IntEnum):
     ACTIVE = 7
 
 
-class Recorder(Protocol):
-    """Takes what the engine and the simulation write down."""
+class Stream:
+    """Records of one kind, `width` numbers each, packed: a number takes 8 bytes, and no object of Python."""
 
-    links: list[float] | None
-    vnf_arrivals: list[float] | None
-    vnf_starts: list[float] | None
-    vnf_ends: list[float] | None
-    packets: list[float] | None
-    ended: list[float] | None
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self._pack = Struct(f"{width}d").pack
+        self._packed = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._packed) // (8 * self.width)
+
+    def add(self, record: tuple[float, ...]) -> None:
+        """One record more.
+
+        Raises:
+            struct.error: it is not of `width` numbers.
+        """
+        self._packed += self._pack(*record)
+
+    def take(self) -> "NDArray[numpy.float64]":
+        """All records, of shape (records, width); none is left."""
+        taken, self._packed = self._packed, bytearray()
+        return numpy.frombuffer(taken, numpy.float64).reshape(-1, self.width)
+
+
+class Recorder(Protocol):
+    """Takes what the engine and the simulation write down. Its streams stay the same objects: the engine keeps them."""
+
+    links: Stream | None
+    vnf_arrivals: Stream | None
+    vnf_starts: Stream | None
+    vnf_ends: Stream | None
+    packets: Stream | None
+    ended: Stream | None
 
     def flush(self, now: float) -> None:
         """Take what the streams hold; the engine calls it every few thousand packets. No later record is about a time

@@ -14,10 +14,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
 
-import numpy
-
-from testbed.simulator.engine.streams import WIDTHS
-from testbed.simulator.records.writer import Blocks, RoundRecorder
+from testbed.simulator.records.streams import Blocks, Streams
+from testbed.simulator.records.writer import RoundRecorder
 
 QUEUED = 2
 Call = tuple[str, tuple[object, ...], dict[str, object]]
@@ -28,7 +26,7 @@ class RecordsNotWrittenError(OSError):
     """The writing process could not write; the text is its error."""
 
 
-class ProcessRecorder:
+class ProcessRecorder(Streams):
     """As a RoundRecorder, which `make` makes in the other process.
 
     Args:
@@ -36,12 +34,7 @@ class ProcessRecorder:
     """
 
     def __init__(self, make: Callable[[], RoundRecorder], *, links: bool, vnf: bool, packets: bool) -> None:
-        self.links: list[float] | None = [] if links else None
-        self.vnf_arrivals: list[float] | None = [] if vnf else None
-        self.vnf_starts: list[float] | None = [] if vnf else None
-        self.vnf_ends: list[float] | None = [] if vnf else None
-        self.packets: list[float] | None = [] if packets else None
-        self.ended: list[float] | None = [] if packets else None
+        super().__init__(links=links, vnf=vnf, packets=packets)
         self._calls: list[Call] = []
         self._blocks: list[Blocks] = []
         self._placed: set[int] = set()
@@ -83,12 +76,7 @@ class ProcessRecorder:
         Raises:
             RecordsNotWrittenError: what was handed over before could not be written.
         """
-        blocks: Blocks = {}
-        for name, width in WIDTHS.items():
-            stream: list[float] | None = getattr(self, name)
-            if stream:
-                blocks[name] = numpy.fromiter(stream, numpy.float64, len(stream)).reshape(-1, width)
-                stream.clear()  # the same list: the engine keeps it
+        blocks = self.take()
         calls, self._calls = self._calls, []
         self._check()
         self._waiting.put((calls, [blocks] if blocks else [], now))
@@ -141,7 +129,7 @@ def _write(make: Callable[[], RoundRecorder], messages: Connection, not_ours: Co
                 for name, values, columns in calls:
                     getattr(recorder, name)(*values, **columns)
                 for each in blocks:
-                    recorder.take(each)
+                    recorder.write(each)
                 recorder.flush(now)
     except Exception as problem:
         code = 1

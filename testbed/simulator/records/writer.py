@@ -22,10 +22,9 @@ from testbed.simulator.model.entities import Entities
 from testbed.simulator.records import rows as expand
 from testbed.simulator.records.names import FLOW, Names
 from testbed.simulator.records.sheets import SHEETS, Sheet, Source
+from testbed.simulator.records.streams import Blocks, Floats, Streams
 from testbed.simulator.records.tables import EVENT_TABLES, FILE_NAMES, STREAM_TABLES
 
-Floats = NDArray[numpy.float64]
-Blocks = dict[str, Floats]
 EVENTS = {
     "links": expand.LINK_EVENTS,
     "packets": expand.PACKET_EVENTS,
@@ -34,7 +33,7 @@ EVENTS = {
 }
 
 
-class RoundRecorder:
+class RoundRecorder(Streams):
     """Writes a round's files into a folder, which it makes.
 
     Args:
@@ -54,12 +53,7 @@ class RoundRecorder:
         packets: bool = True,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.links: list[float] | None = [] if links else None
-        self.vnf_arrivals: list[float] | None = [] if vnf else None
-        self.vnf_starts: list[float] | None = [] if vnf else None
-        self.vnf_ends: list[float] | None = [] if vnf else None
-        self.packets: list[float] | None = [] if packets else None
-        self.ended: list[float] | None = [] if packets else None
+        super().__init__(links=links, vnf=vnf, packets=packets)
         self._names = Names(entities)
         self._before: list[Blocks] = []  # taken from the streams, not yet rows
         self._rare: dict[str, list[tuple[float, list[object]]]] = {table: [] for table in EVENT_TABLES}
@@ -81,7 +75,7 @@ class RoundRecorder:
     def placed(self, request: int, sfc_instance: str) -> None:
         """From now on this request's packets are processed by this SFC instance."""
         if self._names.is_placed(request):
-            self._take()  # what was written down so far is of the instance before
+            self.write(self.take())  # what was written down so far is of the instance before
         self._names.placed(request, sfc_instance)
 
     def created(self, instance: int, name: str, vnf: str, node: str) -> None:
@@ -107,7 +101,7 @@ class RoundRecorder:
         Raises:
             OSError: it could not be written.
         """
-        self._take()
+        self.write(self.take())
         blocks, self._before = self._before, []
         merged = {
             name: _merged([each[name] for each in blocks if name in each], width) for name, width in WIDTHS.items()
@@ -149,21 +143,11 @@ class RoundRecorder:
                 self._sheets[table].values([values for time, values in held if time <= now])
                 self._rare[table] = [each for each in held if each[0] > now]
 
-    def take(self, blocks: Blocks) -> None:
-        """Blocks of streams, as arrays of records, with flows for requests while these are as they are now."""
+    def write(self, blocks: Blocks) -> None:
+        """Records to be written with the next flush, with flows for requests while these are as they are now."""
         for block in blocks.values():
             block[:, 0] = self._names.flow_of[block[:, 0].astype(numpy.int64)]
         self._before.append(blocks)
-
-    def _take(self) -> None:
-        blocks: Blocks = {}
-        for name, width in WIDTHS.items():
-            stream: list[float] | None = getattr(self, name)
-            if stream:
-                blocks[name] = numpy.fromiter(stream, numpy.float64, len(stream)).reshape(-1, width)
-                stream.clear()  # the same list: the engine may keep its `extend`
-        if blocks:
-            self.take(blocks)
 
 
 def _merged(blocks: list[Floats], width: int) -> Floats:

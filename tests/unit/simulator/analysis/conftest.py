@@ -86,7 +86,7 @@ def write_packets(recorder: RoundRecorder, state: State, chains: dict[str, SfcIn
             )
     for stream, lines in records.items():
         for line in sorted(lines, key=lambda each: each[-1]):
-            getattr(recorder, stream).extend(map(float, line[:-1]))
+            getattr(recorder, stream).add(line[:-1])
 
 
 def write_windows(recorder: RoundRecorder, chains: dict[str, SfcInstance]) -> None:

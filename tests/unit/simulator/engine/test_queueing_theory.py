@@ -19,7 +19,7 @@ from scipy.stats import t as student
 
 from testbed.simulator.engine.core import Core
 from testbed.simulator.engine.parts import Flow, PlacedSfc, Rules
-from testbed.simulator.engine.streams import WIDTHS, PacketEvent
+from testbed.simulator.engine.streams import WIDTHS, PacketEvent, Stream
 from testbed.simulator.engine.traffic import recorded
 from testbed.simulator.model.entities import Vnf
 from testbed.simulator.model.state import State
@@ -43,11 +43,11 @@ def run(gaps: Floats, sizes: Floats, vnfs: Sequence[Vnf], wanted: str, link: Any
     plan = sim.First("n_1" if link else "n_0").plan(request, state)
     instance, _ = state.place(request, plan)
     memory = sim.Memory(["links", "vnf_arrivals", "vnf_starts", "vnf_ends", "packets", "ended"])
-    setattr(memory, wanted, [])
+    setattr(memory, wanted, Stream(WIDTHS[wanted]))
     core = Core(given, Rules(), memory, lambda kind, number: numpy.random.default_rng())  # type: ignore[arg-type]
     core.begin(Flow(0, "r_0", PlacedSfc(instance), recorded(gaps, sizes), float("inf"), core.watches["s_0"]))
     core.run(float("inf"))
-    return numpy.array(getattr(memory, wanted)).reshape(-1, WIDTHS[wanted])
+    return numpy.array(memory.records(wanted))
 
 
 def station(servers: int = 1, limit: int = -1, name: str = "v_0", **changes: Any) -> Vnf:

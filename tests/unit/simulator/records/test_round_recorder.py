@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from testbed.simulator.engine.streams import PacketEvent, Recorder
+from testbed.simulator.engine.streams import PacketEvent, Recorder, Stream
 from testbed.simulator.model.entities import Entities, Link, Sfc, SfcRequest
 from testbed.simulator.records import sheets
 from testbed.simulator.records.read import table
@@ -43,9 +43,9 @@ def lines(folder: Path, name: str) -> list[str]:
     return (folder / f"{name}.csv").read_text().splitlines()[1:]
 
 
-def extend(stream: list[float] | None, *values: float) -> None:
+def extend(stream: Stream | None, *values: float) -> None:
     assert stream is not None
-    stream.extend(values)
+    stream.add(values)
 
 
 def test_it_is_a_recorder(tmp_path: Path) -> None:

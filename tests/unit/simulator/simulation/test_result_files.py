@@ -17,7 +17,7 @@ from testbed.simulator.runner import Job, RoundFailedError, run
 from testbed.simulator.simulation.round import Round, RoundResult, Scenario
 from testbed.simulator.specification.parameters import Parameters, parse_parameters
 from tests.support import simulated as sim
-from tests.support.simulated import First
+from tests.support.simulated import First, contents
 
 
 def busy() -> Entities:
@@ -50,20 +50,6 @@ def parameters(**changes: Any) -> Parameters:
 def simulate(folder: Path, jobs: int = 1, **changes: Any) -> list[RoundResult]:
     chosen = parameters(**changes)
     return run(Job(Scenario(busy(), chosen.simulation), chosen, folder), jobs)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """All files but for the times that the machine took."""
-    found = {}
-    for path in sorted(folder.rglob("*.*")):
-        data = path.read_bytes()
-        if path.name == "time_window.csv":
-            lines = [line.split(";") for line in data.decode().splitlines()]
-            column = lines[0].index("Total_Alg_Time")
-            data = "\n".join(";".join(line[:column] + line[column + 1 :]) for line in lines).encode()
-        if path.name != "process_time.txt":
-            found[str(path.relative_to(folder))] = data
-    return found
 
 
 def rows(folder: Path, table: str) -> list[dict[str, str]]:

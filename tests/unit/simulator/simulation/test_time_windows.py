@@ -148,15 +148,15 @@ def test_progress_changes_nothing() -> None:
     setting = sim.setting(total_time=100.0)
     quiet, loud = setting.run(), sim.Memory()
     Round(setting.scenario, 0, First(), [], loud, progress=lambda time, packets: None).run()
-    assert quiet.memory.packets == loud.packets
+    assert quiet.memory.records("packets") == loud.records("packets")
 
 
 def test_rounds_have_streams_of_their_own() -> None:
     setting = sim.setting(total_time=200.0)
     again = sim.setting(total_time=200.0)
     other = sim.Setting(setting.scenario, number=1)
-    assert setting.run().memory.packets == again.run().memory.packets
-    assert setting.run().memory.packets != other.run().memory.packets
+    assert setting.run().memory.records("packets") == again.run().memory.records("packets")
+    assert setting.run().memory.records("packets") != other.run().memory.records("packets")
 
 
 def test_no_packets_are_created_after_the_limit() -> None:
