@@ -43,8 +43,9 @@ class Record(Protocol):
 def ensure_docker(record: Record | None = None) -> docker.DockerClient:
     """A client of a daemon that answers; prints which daemon that is.
 
-    `record` is told what was started: `process` with `pid`, `name` and `within_s`, or `systemd-unit` with `name`; nothing
-    when the daemon ran before.
+    `record` is told what was started: `process` with `pid`, `name` and `within_s`, and before it, as they go after it,
+    `mounts` with `name`, `user` and `lock` for each of its two folders; or `systemd-unit` with `name`; nothing when the
+    daemon ran before.
 
     Raises DockerUnavailable.
     """
@@ -65,9 +66,7 @@ def ensure_docker(record: Record | None = None) -> docker.DockerClient:
             client = _wait_for_answer(None)
             _say(f"started {SYSTEMD_UNIT}: {_describe(client)}")
             return client
-        process = _start_by_hand()
-        if record is not None:
-            record.add("process", pid=process.pid, name="dockerd", within_s=STOP_WITHIN_S)
+        process = _start_by_hand(record)
         client = _wait_for_answer(process)
         _say(f"started dockerd by hand (pid {process.pid}, log {_log()}): {_describe(client)}")
         return client
@@ -88,7 +87,7 @@ def running_pid() -> int | None:
 def locked(name: str) -> Iterator[None]:
     """Hold the machine-wide lock `name` of the lab, so that two sessions do not start or build the same thing at once."""
     RUN_FOLDER.mkdir(parents=True, exist_ok=True)
-    with (RUN_FOLDER / f"{name}.lock").open("w") as lock:
+    with _lock(name).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -122,7 +121,7 @@ def _has_inactive_unit() -> bool:
     return shown.stdout.strip() == "loaded"
 
 
-def _start_by_hand() -> subprocess.Popen[bytes]:
+def _start_by_hand(record: Record | None) -> subprocess.Popen[bytes]:
     path = os.pathsep.join([os.environ.get("PATH", ""), *SYSTEM_FOLDERS])
     program = shutil.which("dockerd", path=path)
     if program is None:
@@ -134,20 +133,23 @@ def _start_by_hand() -> subprocess.Popen[bytes]:
     STATE_FOLDER.mkdir(parents=True, exist_ok=True)
     config = RUN_FOLDER / "dockerd.json"
     config.write_text("{}\n")
+    folders = {"--data-root": STATE_FOLDER / "docker", "--exec-root": RUN_FOLDER / "docker"}
     command = [
         program,
         f"--config-file={config}",
         f"--pidfile={_pidfile()}",
-        f"--data-root={STATE_FOLDER / 'docker'}",
-        f"--exec-root={RUN_FOLDER / 'docker'}",
+        *(f"{option}={folder}" for option, folder in folders.items()),
         "--bridge=none",
         "--iptables=false",
         "--ip6tables=false",
         "--ip-forward=false",
         "--ip-masq=false",
     ]
+    if record is not None:
+        for option, folder in folders.items():
+            record.add("mounts", name=str(folder), user=f"{option}={folder}", lock=str(_lock("dockerd")))
     with _log().open("wb") as log:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -155,6 +157,9 @@ def _start_by_hand() -> subprocess.Popen[bytes]:
             env={**os.environ, "PATH": path},
             start_new_session=True,
         )
+    if record is not None:
+        record.add("process", pid=process.pid, name="dockerd", within_s=STOP_WITHIN_S)
+    return process
 
 
 def _wait_for_answer(process: subprocess.Popen[bytes] | None) -> docker.DockerClient:
@@ -172,6 +177,10 @@ def _wait_for_answer(process: subprocess.Popen[bytes] | None) -> docker.DockerCl
             f"dockerd did not answer within {ANSWER_WITHIN_S:.0f} s; the end of {_log()}:\n{_log_end()}"
         )
     raise DockerUnavailable(f"{SYSTEMD_UNIT} was started but did not answer within {ANSWER_WITHIN_S:.0f} s")
+
+
+def _lock(name: str) -> Path:
+    return RUN_FOLDER / f"{name}.lock"
 
 
 def _pidfile() -> Path:

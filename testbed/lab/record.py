@@ -1,6 +1,6 @@
 """What the lab started, written down before or as it starts, so that tear-down ends just that, even after a crash.
 
-In: kinds and facts (`process`, `link`, `bridge`, `netns`, `container`, `systemd-unit`, `ovs`, `docker`). Out: a file of JSON lines, read
+In: kinds and facts (`process`, `link`, `bridge`, `container`, `systemd-unit`, `file`, `mounts`). Out: a file of JSON lines, read
 backwards by `undo`. Nothing is ever ended by a broad name: a process is known by its number and its start time.
 """
 
@@ -11,6 +11,8 @@ import subprocess
 import time
 from pathlib import Path
 from typing import Any
+
+from testbed.lab.mounts import unmount_left
 
 RUN_FOLDER = Path("/run/sfc-lab")
 STOP_WITHIN_S = 5.0
@@ -121,6 +123,11 @@ def _undo_file(entry: dict[str, Any]) -> str | None:
     return None
 
 
+def _undo_mounts(entry: dict[str, Any]) -> str | None:
+    unmount_left(Path(entry["name"]), entry["user"], Path(entry["lock"]))
+    return None
+
+
 _UNDO = {
     "process": _undo_process,
     "link": _undo_link,
@@ -128,4 +135,5 @@ _UNDO = {
     "container": _undo_container,
     "systemd-unit": _undo_unit,
     "file": _undo_file,
+    "mounts": _undo_mounts,
 }

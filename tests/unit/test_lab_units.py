@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from testbed.lab import mounts, session
 from testbed.lab import record as record_module
-from testbed.lab import session
 from testbed.lab.__main__ import main
 from testbed.lab.delay_line import Direction, LinkParameters
 from testbed.lab.links import milliseconds, parameters_of
@@ -20,6 +20,8 @@ from topologies.four_domain import DELAYS_MS, FourDomain
 from topologies.linear import Linear
 from topologies.real import Real, distance_km, load
 from topologies.tree import Tree
+
+USER = f"--data-root=/var/lib/lab/docker-{os.getpid()}"  # an argument of the sleeper's, as of a daemon
 
 
 @pytest.fixture
@@ -30,7 +32,8 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LabRecord:
 
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"], stdout=-1)
+    command = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)", USER]
+    process = subprocess.Popen(command, stdout=-1)
     assert process.stdout is not None
     process.stdout.readline()
     yield process
@@ -94,6 +97,92 @@ def test_a_process_that_ignores_sigterm_is_killed() -> None:
 
 def test_there_is_no_start_time_of_no_process() -> None:
     assert started_at(2**22 + 1) is None
+
+
+# mounts ---------------------------------------------------------------------------------------------------------------
+MOUNTINFO = r"""
+20 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw
+30 20 8:1 /var/lib/lab/docker /var/lib/lab/docker rw shared:2 - ext4 /dev/sda1 rw
+31 30 8:1 /var/lib/lab/docker /var/lib/lab/docker rw shared:2 - ext4 /dev/sda1 rw
+32 20 0:4 net:[4026531833] /run/lab/docker/netns/default rw - nsfs nsfs rw
+33 32 0:4 net:[4026531833] /run/lab/docker/netns/default rw - nsfs nsfs rw
+34 31 0:50 / /var/lib/lab/docker/overlay2/a/merged rw - overlay overlay rw
+35 31 0:51 / /var/lib/lab/docker/containers/a/mounts/shm rw - tmpfs shm rw
+36 20 8:1 /var/lib/lab/docker-old /var/lib/lab/docker-old rw - ext4 /dev/sda1 rw
+""".lstrip()
+
+
+def _left(folder: str, *more: str) -> list[int]:
+    return [mount.number for mount in mounts.left_in(folder, mounts.parse(MOUNTINFO + "\n".join(more)))]
+
+
+def test_what_dockerd_leaves_goes_from_the_top() -> None:
+    assert _left("/var/lib/lab/docker") == [35, 34, 31, 30]
+    assert _left("/run/lab/docker") == [33, 32]
+    assert _left("/var/lib/lab/none") == []
+
+
+def test_a_mount_that_dockerd_did_not_make_stays_with_what_holds_it() -> None:
+    disk = "40 31 8:2 / /var/lib/lab/docker/volumes rw - ext4 /dev/sdb1 rw"
+    assert _left("/var/lib/lab/docker", disk) == [35, 34]
+    elsewhere = "40 20 8:1 /srv/docker /srv/lab rw - ext4 /dev/sda1 rw"
+    assert _left("/srv/lab", elsewhere) == []
+
+
+@pytest.mark.parametrize("kind", ["ext4 /dev/sdb1", "overlay overlay", "tmpfs shm"])
+def test_a_file_system_put_at_the_folder_stays_and_its_bind_on_itself_goes(kind: str) -> None:
+    disk, bind = (f"{n} 8:2 / /srv/lab rw - {kind} rw" for n in ("40 20", "41 40"))
+    assert _left("/srv/lab", disk, bind) == [41]
+
+
+def test_a_folder_below_another_mount_is_bound_on_itself() -> None:
+    disk = "40 20 8:2 /@data /srv rw - btrfs /dev/sdb1 rw"
+    assert _left("/srv/a b", disk, r"41 40 8:2 /@data/a\040b /srv/a\040b rw shared:9 - btrfs /dev/sdb1 rw") == [41]
+
+
+@pytest.fixture
+def unmounted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What would be unmounted; nothing is, and the machine's mounts are those of `MOUNTINFO`."""
+    points: list[str] = []
+    monkeypatch.setattr(mounts, "_unmount", points.append)
+    monkeypatch.setattr(mounts, "_left_now", lambda folder: mounts.left_in(str(folder), mounts.parse(MOUNTINFO)))
+    return points
+
+
+def test_mounts_go_after_the_daemon_that_made_them(
+    record: LabRecord,
+    sleeper: subprocess.Popen[bytes],
+    tmp_path: Path,
+    unmounted: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record.add("mounts", name="/run/lab/docker", user=USER, lock=str(tmp_path / "lock"))
+    record.add("process", pid=sleeper.pid, name="dockerd")
+    with monkeypatch.context() as ill:
+        ill.setitem(record_module._UNDO, "process", lambda entry: "it does not end")
+        assert record.undo() == ["process dockerd: it does not end"] and unmounted == []
+    assert LabRecord("test").undo() == []
+    assert unmounted == ["/run/lab/docker/netns/default"] * 2 and record.entries() == []
+
+
+def test_mounts_of_a_later_daemon_stay(
+    record: LabRecord, sleeper: subprocess.Popen[bytes], tmp_path: Path, unmounted: list[str]
+) -> None:
+    record.add("mounts", name="/var/lib/lab/docker", user=USER, lock=str(tmp_path / "lock"))
+    assert record.undo() == []
+    assert unmounted == [] and sleeper.poll() is None
+
+
+def test_a_mount_that_does_not_go_keeps_the_record(
+    record: LabRecord, tmp_path: Path, unmounted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(point: str) -> None:
+        raise OSError(1, "Operation not permitted", point)
+
+    monkeypatch.setattr(mounts, "_unmount", refuse)
+    record.add("mounts", name="/run/lab/docker", user="--exec-root=/run/lab/none", lock=str(tmp_path / "lock"))
+    assert "not permitted: '/run/lab/docker/netns/default'" in record.undo()[0]
+    assert len(record.entries()) == 1
 
 
 # delay line -----------------------------------------------------------------------------------------------------------
