@@ -20,7 +20,7 @@ from testbed.simulator.model.instances import VnfInstance
 
 # Kinds of events, in the order in which they happen at equal times. STOP: everything up to a time has been handled.
 ACTION, SERVED, ARRIVAL, DEADLINE, CREATION, STOP = range(6)
-FLUSH_EVERY = 4096  # packets created
+FLUSH_EVERY = 1024  # packets created
 
 Event = tuple[float, int, int, Any]
 
@@ -235,10 +235,10 @@ class Core:
         instance.busy_ms += took
         ends = self.now + took
         if self._starts is not None:
-            whose = (packet.flow.number, packet.number, instance.number, packet.size, remote, disk)
-            self._starts.add(
-                (*whose, instance.cpu, instance.cpu_usage, instance.mem, instance.mem_usage, self.now, ends)
-            )
+            self._starts.add((
+                packet.flow.number, packet.number, instance.number, packet.size, remote, disk, instance.cpu,
+                instance.cpu_usage, instance.mem, instance.mem_usage, self.now, ends
+            ))  # fmt: skip
         return (ends, SERVED, packet.key, packet)
 
     def _served(self, packet: Packet) -> None:
@@ -250,8 +250,10 @@ class Core:
         else:  # no sum of rounding errors
             instance.cpu_usage = 0.0
         if self._ends is not None:
-            whose = (packet.flow.number, packet.number, instance.number, packet.size, packet.arrived)
-            self._ends.add((*whose, instance.cpu, instance.cpu_usage, instance.mem, instance.mem_usage, self.now))
+            self._ends.add((
+                packet.flow.number, packet.number, instance.number, packet.size, packet.arrived, instance.cpu,
+                instance.cpu_usage, instance.mem, instance.mem_usage, self.now
+            ))  # fmt: skip
         if instance.queue and instance.busy < instance.servers:
             heappush(self._heap, self._serve(instance.queue.popleft(), instance))
         if not instance.active:
@@ -296,13 +298,17 @@ class Core:
     # records ---------------------------------------------------------------------------------------------------------
     def _record_link(self, packet: Packet, link: LinkAtWork, fate: int, start: float, sent: float) -> None:
         if self._links is not None:
-            whose = (packet.flow.number, packet.number, link.number, packet.way.following[packet.position])
-            self._links.add((*whose, packet.carried, fate, self.now, start, sent))
+            self._links.add((
+                packet.flow.number, packet.number, link.number, packet.way.following[packet.position],
+                packet.carried, fate, self.now, start, sent
+            ))  # fmt: skip
 
     def _record_end(self, packet: Packet, fate: PacketEvent) -> None:
         if self._ended is not None:
-            whose = (packet.flow.number, packet.number, packet.created, packet.size, packet.active_requests)
-            self._ended.add((*whose, self.now - packet.created, packet.penalty, packet.violated, fate))
+            self._ended.add((
+                packet.flow.number, packet.number, packet.created, packet.size, packet.active_requests,
+                self.now - packet.created, packet.penalty, packet.violated, fate
+            ))  # fmt: skip
 
     def _random(self, kind: str, number: int) -> Random:
         key = (kind, number)

@@ -17,7 +17,7 @@ from types import TracebackType
 from testbed.simulator.records.streams import Blocks, Streams
 from testbed.simulator.records.writer import RoundRecorder
 
-QUEUED = 2
+QUEUED = 8
 Call = tuple[str, tuple[object, ...], dict[str, object]]
 Message = tuple[list[Call], list[Blocks], float]
 
