@@ -141,6 +141,8 @@ class Core:
         sfc.last_packet = now
         if self._packets is not None:
             self._packets.add((flow.number, packet.number, PacketEvent.CREATED, now))
+        while watch.packets and watch.packets[0].done:  # few wait here, however late they are due
+            watch.packets.popleft()
         watch.packets.append(packet)
         if not watch.armed:
             watch.armed = True

@@ -265,3 +265,12 @@ def test_a_long_run_is_flushed_in_time_and_no_record_is_older_than_the_flush_bef
     assert all(len(times) < 2 * (FLUSH_EVERY + created) for _, times in flushed)  # a packet has two rows
     assert all(max(times) <= now for now, times in flushed)
     assert all(min(times) >= before for (before, _), (_, times) in pairwise(flushed))
+
+
+def test_packets_that_are_done_are_not_kept_until_their_deadline() -> None:
+    far = sim.setting(
+        sim.entities(sfcs=[sim.sfc(max_latency=1e9)]), flows={("u_0", "s_0"): sim.flow(*[(0.1, 0.01)] * 5_000)}
+    )
+    done = far.run()
+    assert done.result.processed > 4_900
+    assert sum(len(watch.packets) for watch in done.round.core.watches.values()) < 20
