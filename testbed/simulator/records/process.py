@@ -5,6 +5,7 @@ this one ends; Ctrl-C is left to this one. At most QUEUED flushes wait for it, s
 """
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import queue
@@ -42,7 +43,9 @@ class ProcessRecorder(Streams):
         context = multiprocessing.get_context("fork")  # the entities need no copy, the packages no second import
         self._ours, theirs = context.Pipe()
         self._process = context.Process(target=_write, args=(make, theirs, self._ours), name="records")
+        gc.freeze()  # the other process has no use for what is there: a collection would copy all of it
         self._process.start()
+        gc.unfreeze()
         theirs.close()
         self._sender: threading.Thread | None = threading.Thread(target=self._send, name="records", daemon=True)
         self._sender.start()
