@@ -102,6 +102,17 @@ class RoundRecorder(Streams):
             OSError: it could not be written.
         """
         self.write(self.take())
+        if self._before:
+            self._expand()
+        for table, waiting in self._waiting.items():
+            due = waiting.due(now)
+            if due is not None:
+                event = pyarrow.DictionaryArray.from_arrays(due.event.astype(numpy.int32), list(EVENTS[table]))
+                self._sheets[table].rows(due.time, event, due.record, due.columns, self._sources[table])
+        self._flush_rare(now)
+
+    def _expand(self) -> None:
+        """Records that were taken become rows."""
         blocks, self._before = self._before, []
         merged = {
             name: _merged([each[name] for each in blocks if name in each], width) for name, width in WIDTHS.items()
@@ -111,15 +122,9 @@ class RoundRecorder(Streams):
         self._waiting["vnf_instance_packets"].add(in_vnfs)
         self._waiting["vnf_instance_resources"].add(resources)
         self._waiting["packets"].add(expand.packet_rows(merged["packets"]))
-        for table, waiting in self._waiting.items():
-            due = waiting.due(now)
-            if due is not None:
-                event = pyarrow.DictionaryArray.from_arrays(due.event.astype(numpy.int32), list(EVENTS[table]))
-                self._sheets[table].rows(due.time, event, due.record, due.columns, self._sources[table])
         if len(merged["ended"]):
             fates = _fates(merged["ended"], numpy.array(self._names.max_delays))
             self._sheets["packets_entities"].records(fates, self._sources["packets_entities"])
-        self._flush_rare(now)
 
     def close(self) -> None:
         """Write everything, rows of times to come too, and close the files. A second call does nothing.
@@ -147,7 +152,8 @@ class RoundRecorder(Streams):
         """Records to be written with the next flush, with flows for requests while these are as they are now."""
         for block in blocks.values():
             block[:, 0] = self._names.flow_of[block[:, 0].astype(numpy.int64)]
-        self._before.append(blocks)
+        if blocks:
+            self._before.append(blocks)
 
 
 def _merged(blocks: list[Floats], width: int) -> Floats:
