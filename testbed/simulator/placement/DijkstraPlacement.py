@@ -50,16 +50,16 @@ def shortest(layers: Layers) -> Step | None:
     """Dijkstra's algorithm over (layer, node)."""
     count = itertools.count()
     queue: list[tuple[float, int, Step]] = [(0.0, next(count), layers.start)]
-    least = [numpy.full(len(layer.score), numpy.inf) for layer in layers.layers]
+    least = [numpy.full(layers.score.shape[1], numpy.inf) for _ in layers.score]
     while queue:
         score, _, step = heapq.heappop(queue)
-        following = step.layer + 1
-        if following == len(layers.layers):
+        if step.layer == layers.last:
             return step
         if step.layer >= 0 and score > least[step.layer][step.node]:
             continue
+        following = step.layer + 1
         reached = least[following]
-        scores = score + layers.edges[following][:, step.node] + layers.layers[following].score
+        scores = score + layers.edges[following][:, step.node] + layers.score[following]
         for column in numpy.flatnonzero(scores < reached):
             fitting = (each for each in layers.steps(step, int(column)) if layers.fits(each))
             found = next(fitting, None)

@@ -16,8 +16,8 @@ from testbed.simulator.model.instances import SfcInstance, VnfInstance
 from testbed.simulator.model.plans import New, Plan
 from testbed.simulator.model.state import TOLERANCE, State
 from testbed.simulator.placement import cost
-from testbed.simulator.placement.demand import Demand
-from testbed.simulator.placement.network import Bools, Floats, Network
+from testbed.simulator.placement.demand import Demand, Hop
+from testbed.simulator.placement.network import Bools, Floats, Ints, Network
 
 KEPT = 1000
 """Sets of edges that are remembered at once: at 50 nodes 20 kB each."""
@@ -72,11 +72,16 @@ class Books:
         self.free_bandwidth: Floats = numpy.array(
             [state.free_bandwidth(link, slice_name) if state.restrict_bandwidth else numpy.inf for link in links]
         )
+        self._busy: list[float] = self.network.busy.tolist()
         self.seats: dict[str, list[Seat]] = {}
-        self.opening: float | Floats = 1.0  # part of a new instance's score that counts, or by node
+        self.opening: float | Floats = 1.0  # part of a new instance's score that counts, or of shape (VNFs, 1)
         self.closed: tuple[str, int] | None = None  # a VNF and a node: no chain is planned there
-        self._scores: dict[str, tuple[Floats, list[float]]] = {}
-        self._open: dict[tuple[object, ...], tuple[Floats, Floats]] = {}
+        self.target: tuple[str, int] | None = None  # a VNF and a node: a new instance counts nothing there
+        self._opening_scores: dict[Demand, Floats] = {}
+        self._at_first = self.free_bandwidth.copy()
+        self._first: dict[tuple[Hop, float], Floats] = {}
+        self._full: dict[float, bytes] = {}  # by bandwidth: numbers of links that have less left
+        self._open: dict[tuple[Hop, bytes], tuple[Floats, Floats]] = {}
         self._by_instance: dict[str, Seat] = {}
         for each in state.vnf_instances.values():
             if each.active and each.slice == slice_name:
@@ -98,13 +103,20 @@ class Books:
             seat for seat in self.seats.get(vnf, ()) if seat.room > 0 and seat.open and (vnf, seat.node) != self.closed
         ]
 
-    def hosts(self, vnf: Vnf) -> Bools:
-        """Nodes that may run a VNF and have room for a new instance."""
-        fits = (self.free_cpu >= vnf.cpu - TOLERANCE) & (self.free_mem >= vnf.mem - TOLERANCE)
-        fits &= self.network.may_run(vnf)
-        if self.closed is not None and self.closed[0] == vnf.name:
-            fits[self.closed[1]] = False
-        return fits
+    def rooms(self, demand: Demand) -> Bools:
+        """Nodes that may run a VNF of the chain and have room for a new instance, of shape (VNFs, nodes)."""
+        rooms = demand.may & (self.free_cpu >= demand.cpu - TOLERANCE) & (self.free_mem >= demand.mem - TOLERANCE)
+        if self.closed is not None and self.closed[0] in demand.sfc.vnfs:
+            rooms[demand.at(self.closed[0]), self.closed[1]] = False
+        return rooms
+
+    def new_scores(self, demand: Demand) -> Floats:
+        """What new instances count, with the service of this demand in them, of shape (VNFs, nodes)."""
+        scores: Floats = demand.service_score + self.opening * self.opening_scores(demand)
+        if self.target is not None and self.target[0] in demand.sfc.vnfs:
+            place = demand.at(self.target[0]), self.target[1]
+            scores[place] = demand.service_score[place]
+        return scores
 
     def new_seat(self, vnf: Vnf, node: int) -> Seat:
         """An instance to be planned."""
@@ -112,31 +124,44 @@ class Books:
 
     def edges(self, demand: Demand, hop: int) -> tuple[Floats, Floats]:
         """Scores of a hop's open routes by (p, source, target), infinite for others; and the least by (source, target)."""
-        full = self.free_bandwidth < demand.bandwidths[hop] - TOLERANCE
-        key = demand.aim, demand.sizes[hop], demand.rate, full.tobytes()
-        known = self._open.get(key)
+        every, bandwidth = demand.hops[hop], demand.bandwidths[hop]
+        full = self._full.get(bandwidth)
+        if full is None:
+            full = self._full[bandwidth] = numpy.flatnonzero(self.free_bandwidth < bandwidth - TOLERANCE).tobytes()
+        if not full:
+            return every.score, every.least
+        known = self._open.get((every, full))
         if known is None:
-            scores = demand.path_score[hop]
-            if full.any():
-                scores = numpy.where(self.network.clear_of(full), scores, numpy.inf)
             if len(self._open) >= KEPT:
                 self._open.clear()
-            known = self._open[key] = scores, scores.min(axis=0)
+            known = self._open[every, full] = self._without(every, bandwidth, numpy.frombuffer(full, dtype=numpy.int64))
         return known
+
+    def _without(self, every: Hop, bandwidth: float, full: Ints) -> tuple[Floats, Floats]:
+        """Scores without routes over full links. What was full before the window stays full: that is worked out once."""
+        before = self._at_first[full] < bandwidth - TOLERANCE
+        first = self._first.get((every, bandwidth))
+        if first is None:
+            first = self._first[every, bandwidth] = self._closed(every.score, full[before])
+        scores = self._closed(first, full[~before])
+        return scores, scores[0] if len(scores) == 1 else scores.min(axis=0)
+
+    def _closed(self, scores: Floats, links: Ints) -> Floats:
+        result = scores.copy()
+        for link in links.tolist():
+            result[self.network.routes_over(link)] = numpy.inf
+        return result
 
     def seats_of(self, instance: SfcInstance) -> list[Seat]:
         """The seats of a placed chain."""
         return [self._by_instance[each.name] for each in instance.vnf_instances]
 
-    def instance_scores(self, vnf: Vnf) -> Floats:
-        """`seat_score` of a new instance, by node."""
-        return self._instance_scores(vnf)[0]
-
-    def _instance_scores(self, vnf: Vnf) -> tuple[Floats, list[float]]:
-        known = self._scores.get(vnf.name)
+    def opening_scores(self, demand: Demand) -> Floats:
+        """`seat_score` of new instances, of shape (VNFs, nodes)."""
+        known = self._opening_scores.get(demand)
         if known is None:
-            scores: Floats = (self.aim.cpu + self.aim.energy * self.network.busy) * vnf.cpu
-            known = self._scores[vnf.name] = scores, scores.tolist()
+            known = (self.aim.cpu + self.aim.energy * self.network.busy) * demand.cpu
+            self._opening_scores[demand] = known
         return known
 
     def take(self, chain: Chain) -> None:
@@ -165,7 +190,8 @@ class Books:
 
     def score(self, chains: Iterable[Chain]) -> float:
         """Of these chains, and each instance planned for them once."""
-        total, planned = 0.0, set()
+        total = 0.0
+        planned: set[Seat] = set()
         for chain in chains:
             total += chain.path_score
             planned.update(seat for seat in chain.seats if seat.real is None)
@@ -182,18 +208,18 @@ class Books:
         demand = self.demand(request)
         chain = Chain(request, seats, routes, 0.0, 0.0)
         chain.latency_ms = self.latency_ms(chain, demand)
-        watts = sum(watts[route] for watts, route in zip(demand.route_watts, routes, strict=True))
+        watts = sum(hop.route_watts[route] for hop, route in zip(demand.hops, routes, strict=True))
         chain.path_score = demand.aim.latency * chain.latency_ms + demand.aim.energy * watts
         return chain
 
     def latency_ms(self, chain: Chain, demand: Demand) -> float:
         """Time of a packet of this demand in a planned chain."""
         service = sum(demand.seat_ms(position, seat) for position, seat in enumerate(chain.seats))
-        return service + sum(ms[route] for ms, route in zip(demand.route_ms, chain.routes, strict=True))
+        return service + sum(hop.route_ms[route] for hop, route in zip(demand.hops, chain.routes, strict=True))
 
     def seat_score(self, seat: Seat) -> float:
         """Score of a planned instance."""
-        return self._instance_scores(seat.vnf)[1][seat.node]
+        return (self.aim.cpu + self.aim.energy * self._busy[seat.node]) * seat.cpu
 
     def plan(self, chain: Chain) -> Plan:
         """A chain as a plan. Of those that share a planned chain, and those in a planned seat, the first creates it."""
@@ -219,6 +245,7 @@ class Books:
     def _hold(self, chain: Chain, sign: int) -> None:
         if chain.leader is not None:
             return
+        self._full.clear()
         for seat, route in zip(chain.seats, chain.routes[1:], strict=True):
             for link in self.network.over[route]:
                 self.free_bandwidth[link] += sign * seat.vnf.min_bandwidth

@@ -1,9 +1,9 @@
 """What all requests of one SFC and data source ask of the network: worked out once a run.
 
-In: a network, a request, by what its paths count. Out: sizes, bandwidths, and arrays by node or by (parallel route, source, target).
-Must not do: look at what is free.
+In: a network, a request, by what its paths count. Out: bandwidths, and scores and ms as arrays. Must not do: look at what is free.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy
@@ -14,15 +14,29 @@ from testbed.simulator.placement import cost
 
 if TYPE_CHECKING:
     from testbed.simulator.placement.books import Seat
-    from testbed.simulator.placement.network import Floats, Network
+    from testbed.simulator.placement.network import Bools, Floats, Network
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hop:
+    """What routes count for packets of one size, rate and aim. `route_ms`, `route_watts`: by route. `ms`, `score`: of shape
+    (parallel, nodes, nodes), infinite where there is no route; `least`: of the scores, of shape (nodes, nodes)."""
+
+    route_ms: "list[float]"
+    route_watts: "list[float]"
+    ms: "Floats"
+    score: "Floats"
+    least: "Floats"
 
 
 class Demand:
-    """By VNF of the chain: `service_ms` and `service_score` of a new instance, by node. By hop: `sizes` (Mbit), `bandwidths` (Mbit/s),
-    `route_ms` and `route_watts` by route; `ms` and `path_score` of shape (parallel, nodes, nodes), infinite where there is no route.
+    """`hops`, `sizes` (Mbit), `bandwidths` (Mbit/s): from the ingress over each VNF to the egress. Arrays of shape (VNFs, nodes):
+    `service_ms` and `service_score` of a new instance, and whether a node `may` run it; of shape (VNFs, 1): its `cpu` and `mem`.
     `repeats`: whether a VNF is in the chain twice."""
 
-    def __init__(self, network: "Network", entities: Entities, request: SfcRequest, aim: cost.Aim | None = None) -> None:
+    def __init__(
+        self, network: "Network", entities: Entities, request: SfcRequest, aim: cost.Aim | None = None
+    ) -> None:
         self.sfc = entities.sfcs[request.sfc]
         self.aim = aim or cost.Aim.of(request, entities)
         self.vnfs = [entities.vnfs[name] for name in self.sfc.vnfs]
@@ -31,26 +45,31 @@ class Demand:
         self.size, self.rate = source.packet_size, cost.packets_per_ms(source)
         self.bandwidths = hop_bandwidths(self.vnfs)
         self.sizes = cost.hop_sizes(self.vnfs, self.size)
+        self.hops = [network.hop(size, self.rate, self.aim) for size in self.sizes]
+        self.cpu: Floats = numpy.array([[vnf.cpu] for vnf in self.vnfs])
+        self.mem: Floats = numpy.array([[vnf.mem] for vnf in self.vnfs])
+        self.may: Bools = numpy.array([[vnf.name in node.vnfs for node in network.nodes] for vnf in self.vnfs])
         self._delays = [node.disk_delay for node in network.nodes]
-        self.service_ms: list[Floats] = [
-            numpy.array([cost.service_ms(vnf, delay, self.size, (vnf.cpu, vnf.mem)) for delay in self._delays])
-            for vnf in self.vnfs
-        ]
-        self.service_score: list[Floats] = [self.aim.latency * each for each in self.service_ms]
-        self._planned_ms = [each.tolist() for each in self.service_ms]
-        delays = [network.delay_ms(size) for size in self.sizes]
-        watts = [network.energy_w(size, self.rate) for size in self.sizes]
-        self.route_ms: list[list[float]] = [each.tolist() for each in delays]
-        self.route_watts: list[list[float]] = [each.tolist() for each in watts]
-        self.ms: list[Floats] = [network.by_ends(each) for each in delays]
-        self.path_score: list[Floats] = [
-            network.by_ends(self.aim.latency * ms + self.aim.energy * energy)
-            for ms, energy in zip(delays, watts, strict=True)
-        ]
+        self.service_ms: Floats = numpy.array(
+            [
+                [cost.service_ms(vnf, delay, self.size, (vnf.cpu, vnf.mem)) for delay in self._delays]
+                for vnf in self.vnfs
+            ]
+        )
+        self.service_score: Floats = self.aim.latency * self.service_ms
+        self._new_ms: list[list[float]] = self.service_ms.tolist()
+
+    def at(self, vnf: str) -> list[int]:
+        """Positions of a VNF in the chain."""
+        return [position for position, name in enumerate(self.sfc.vnfs) if name == vnf]
+
+    def new_ms(self, position: int, node: int) -> float:
+        """Service of a VNF of the chain in a new instance."""
+        return self._new_ms[position][node]
 
     def seat_ms(self, position: int, seat: "Seat") -> float:
         """Service of a VNF of the chain in this instance."""
         vnf = self.vnfs[position]
-        if (seat.cpu, seat.mem) == (vnf.cpu, vnf.mem):
-            return self._planned_ms[position][seat.node]
+        if seat.cpu == vnf.cpu and seat.mem == vnf.mem:
+            return self._new_ms[position][seat.node]
         return cost.service_ms(vnf, self._delays[seat.node], self.size, (seat.cpu, seat.mem))

@@ -16,6 +16,7 @@ score until one passes these checks; mostly the first does. All is vectorised ov
 
 import heapq
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy
@@ -34,20 +35,6 @@ Option = tuple[float, float, Seat | None]
 """How a VNF may be served at a node: score, ms, the instance to be shared (None: a new one)."""
 
 
-@dataclass(slots=True)
-class Layer:
-    """A VNF's nodes, or the egress. `score`: of the cheapest option, infinite without any; `ms`: of a new instance. `shared`: options
-    of nodes with an instance that may be shared, the cheapest first; the others may have a new one only."""
-
-    score: Floats
-    ms: Floats
-    shared: dict[int, list[Option]]
-
-    def options(self, node: int) -> list[Option]:
-        """Of a node, the cheapest first; of equals who is there already."""
-        return self.shared.get(node) or [(float(self.score[node]), float(self.ms[node]), None)]
-
-
 @dataclass(slots=True, eq=False)
 class Step:
     """A chain so far: where its last VNF is served, by which instance (None: a new one), and the step before."""
@@ -63,42 +50,52 @@ class Step:
 
 class Layers:
     """The layered graph of a request. `scarcity`: score of a resource's last unit; `aim`: by what paths count, instead of the
-    request's priorities; new instances count by the books'. `edges[h]`: score, of shape (parallel, nodes, nodes)."""
+    request's priorities; new instances count by the books'.
+
+    Of shape (VNFs + 1, nodes): `score` of a node's cheapest option, infinite without any; `to_go`. `shared[k]`: options of nodes with
+    an instance that may be shared, the cheapest first; the others may have a new one only. `edges[h]`: score, of shape (parallel,
+    nodes, nodes); `least[h]`: over parallel routes.
+    """
 
     def __init__(self, request: SfcRequest, books: Books, scarcity: float = 0.0, aim: cost.Aim | None = None) -> None:
         self.request, self.books, self.scarcity = request, books, scarcity
         self.demand = books.demand(request, aim)
-        index, hops = books.network.index, range(len(self.demand.sizes))
+        index = books.network.index
+        self.last = len(self.demand.vnfs)
         self.start = Step(None, -1, index[request.ingress], -1, 0.0, 0.0)
-        self.layers = [self._layer(position) for position in hops[:-1]]
-        self.layers.append(self._egress(index[request.egress]))
-        self.edges, least = map(list, zip(*(self._edges(hop) for hop in hops), strict=True))
-        self.to_go = _to_go([layer.score for layer in self.layers], least)
-        self._ample = sum(self.demand.bandwidths) <= books.free_bandwidth.min(initial=numpy.inf)
+        self.score, self.shared = self._nodes(index[request.egress])
+        edges = [self._edges(hop) for hop in range(self.last + 1)]
+        self.edges, self.least = [scores for scores, _ in edges], [least for _, least in edges]
+        self.to_go = _to_go(self.score, self.least)
         self._fastest: list[Floats] | None = None  # ms at a node and after it: worked out when a chain was too slow
 
-    def _layer(self, position: int) -> Layer:
-        books, demand, vnf = self.books, self.demand, self.demand.vnfs[position]
-        score = demand.service_score[position] + books.opening * books.instance_scores(vnf)
+    def _nodes(self, egress: int) -> tuple[Floats, list[dict[int, list[Option]]]]:
+        books, demand = self.books, self.demand
+        new = books.new_scores(demand)
         if self.scarcity:
-            for free, all_of, needed in ((books.free_cpu, books.cpu, vnf.cpu), (books.free_mem, books.mem, vnf.mem)):
-                score += self.scarcity * _price(1 - (free - needed) / all_of)
-        score = numpy.where(books.hosts(vnf), score, numpy.inf)
-        shared: dict[int, list[Option]] = {}
-        for seat in books.sharable(vnf.name):
-            ms = demand.seat_ms(position, seat)
-            shared.setdefault(seat.node, []).append((demand.aim.latency * ms, ms, seat))
-        for node, options in shared.items():
-            if score[node] < numpy.inf:
-                options.append((float(score[node]), float(demand.service_ms[position][node]), None))
-            options.sort(key=lambda option: option[0])
-            score[node] = options[0][0]
-        return Layer(score, demand.service_ms[position], shared)
-
-    def _egress(self, node: int) -> Layer:
-        score = numpy.full(len(self.books.network.nodes), numpy.inf)
-        score[node] = 0.0
-        return Layer(score, numpy.zeros(len(score)), {})
+            for free, total, needed in (
+                (books.free_cpu, books.cpu, demand.cpu),
+                (books.free_mem, books.mem, demand.mem),
+            ):
+                new += self.scarcity * _price(numpy.clip(1 - (free - needed) / total, 0.0, 1.0))
+        score = numpy.full((self.last + 1, len(books.network.nodes)), numpy.inf)
+        numpy.copyto(score[:-1], new, where=books.rooms(demand))
+        score[-1, egress] = 0.0
+        shared: list[dict[int, list[Option]]] = []
+        for position, vnf in enumerate(demand.vnfs):
+            here: dict[int, list[Option]] = {}
+            for seat in books.sharable(vnf.name):
+                ms = demand.seat_ms(position, seat)
+                here.setdefault(seat.node, []).append((demand.aim.latency * ms, ms, seat))
+            for node, options in here.items():
+                alone = float(score[position, node])
+                if alone < numpy.inf:
+                    options.append((alone, demand.new_ms(position, node), None))
+                if len(options) > 1:
+                    options.sort(key=_score_of)
+                score[position, node] = options[0][0]
+            shared.append(here)
+        return score, shared
 
     def _edges(self, hop: int) -> tuple[Floats, Floats]:
         books, bandwidth = self.books, self.demand.bandwidths[hop]
@@ -113,118 +110,133 @@ class Layers:
     # search ----------------------------------------------------------------------------------------------------------
     def best(self, limit: int) -> Chain | str:
         """The cheapest chain, or why there is none. Looks at no more than `limit` partial chains."""
-        queue: list[tuple[float, int, int, Step, Floats | None]] = []
         count, most = itertools.count(), self.demand.sfc.max_latency
-
-        def expand(step: Step) -> None:
-            bounds = self.bounds(step)
-            least = bounds.min(initial=numpy.inf)
-            if least < numpy.inf:
-                heapq.heappush(queue, (float(least), -step.layer, next(count), step, bounds))
-
-        expand(self.start)
-        for _ in range(limit):
-            if not queue:
-                return self.why_none()
-            bound, depth, _, step, bounds = heapq.heappop(queue)
-            if bounds is not None:
-                column = int(bounds.argmin())
-                bounds[column] = numpy.inf
-                if (least := bounds.min()) < numpy.inf:
-                    heapq.heappush(queue, (float(least), depth, next(count), step, bounds))
-                first, *others = self.steps(step, column)
-                for other in others:
-                    later = bound + other.score - first.score
-                    heapq.heappush(queue, (later, depth, next(count), other, None))
-                step = first
-            if not self.fits(step):
+        queue: list[tuple[float, int, int, Step, Floats | None]] = [(0.0, 0, next(count), self.start, None)]
+        while queue:
+            _, depth, _, step, bounds = heapq.heappop(queue)
+            if bounds is None:
+                if not self.fits(step):
+                    continue
+                if step.layer == self.last:
+                    if step.latency <= most:
+                        return self.chain(step)
+                    if self._fastest is None:
+                        self._fastest = self._fastest_ms()
+                        return self.best(limit)
+                    continue
+                bounds = self.bounds(step)
+            column = int(bounds.argmin())
+            bound = float(bounds[column])
+            if bound == numpy.inf:
                 continue
-            if step.layer < len(self.layers) - 1:
-                expand(step)
-            elif step.latency <= most:
-                return self.chain(step)
-            elif self._fastest is None:
-                self._fastest = self._fastest_ms()
-                return self.best(limit)
-        return f"no chain that fits among the {limit} cheapest"
+            if queue and bound > queue[0][0]:
+                heapq.heappush(queue, (bound, depth, next(count), step, bounds))
+                continue
+            if (limit := limit - 1) < 0:
+                return "no chain that fits among the cheapest"
+            bounds[column] = numpy.inf
+            heapq.heappush(queue, (bound, depth, next(count), step, bounds))
+            first = None
+            for found in self.steps(step, column):
+                first = first or found
+                heapq.heappush(queue, (bound + found.score - first.score, -found.layer, next(count), found, None))
+        return self.why_none()
 
     def bounds(self, step: Step) -> Floats:
         """The least that a chain costs that goes on over each (route, node), flat; infinite where it would be too slow."""
         following = step.layer + 1
-        bounds = self.edges[following][:, step.node] + (step.score + self.to_go[following])
+        bounds = self.edges[following][:, step.node] + self.to_go[following]
+        bounds += step.score
         if self._fastest is not None:
-            ms = self.demand.ms[following][:, step.node] + (step.latency + self._fastest[following])
+            ms = self.demand.hops[following].ms[:, step.node] + (step.latency + self._fastest[following])
             bounds[ms > self.demand.sfc.max_latency] = numpy.inf
         return bounds.ravel()
 
     def steps(self, before: Step, column: int) -> list[Step]:
         """How the chain may go on over a (route, node), the cheapest first; whether it fits or not."""
-        number, nodes = before.layer + 1, len(self.books.network.nodes)
-        parallel, node = divmod(column, nodes)
-        score = before.score + float(self.edges[number][parallel, before.node, node])
-        latency = before.latency + float(self.demand.ms[number][parallel, before.node, node])
+        number = before.layer + 1
+        parallel, node = divmod(column, self.score.shape[1])
         route = int(self.books.network.ids[parallel, before.node, node])
-        return [
-            Step(before, number, node, route, score + option[0], latency + option[1], option[2])
-            for option in self.layers[number].options(node)
-        ]
+        score = before.score + float(self.edges[number][parallel, before.node, node])
+        latency = before.latency + self.demand.hops[number].route_ms[route]
+        if number == self.last:
+            return [Step(before, number, node, route, score, latency)]
+        shared = self.shared[number].get(node)
+        if shared is None:
+            score, latency = score + float(self.score[number, node]), latency + self.demand.new_ms(number, node)
+            return [Step(before, number, node, route, score, latency)]
+        return [Step(before, number, node, route, score + more, latency + ms, seat) for more, ms, seat in shared]
 
     def fits(self, step: Step) -> bool:
         """Whether the last step of a chain leaves enough to those before it."""
-        books, vnfs = self.books, self.demand.vnfs
-        if step.layer < len(vnfs):
-            earlier = [each for each in _steps(step)[:-1] if each.node == step.node]
-            if step.seat is not None:
-                if self.demand.repeats and any(each.seat is step.seat for each in earlier):
+        return (step.layer == self.last or self._seat_fits(step)) and self._route_fits(step)
+
+    def _seat_fits(self, step: Step) -> bool:
+        cpu = mem = 0.0
+        for each in _back(step.before):
+            if each.node == step.node:
+                if each.seat is not None and each.seat is step.seat:
                     return False
-            elif here := [vnfs[each.layer] for each in earlier if each.seat is None]:
-                here.append(vnfs[step.layer])
-                if (
-                    sum(each.cpu for each in here) > books.free_cpu[step.node] + TOLERANCE
-                    or sum(each.mem for each in here) > books.free_mem[step.node] + TOLERANCE
-                ):
-                    return False
-        if self._ample or step.layer == 0:
+                if each.seat is None and step.seat is None:
+                    vnf = self.demand.vnfs[each.layer]
+                    cpu, mem = cpu + vnf.cpu, mem + vnf.mem
+        if cpu == mem == 0.0:
             return True
-        held: dict[int, float] = {}
-        for each in _steps(step):
-            for link in books.network.over[each.route]:
-                held[link] = held.get(link, 0.0) + self.demand.bandwidths[each.layer]
-        return all(total <= books.free_bandwidth[link] + TOLERANCE for link, total in held.items())
+        vnf, free = self.demand.vnfs[step.layer], TOLERANCE
+        return bool(
+            cpu + vnf.cpu <= self.books.free_cpu[step.node] + free
+            and mem + vnf.mem <= self.books.free_mem[step.node] + free
+        )
+
+    def _route_fits(self, step: Step) -> bool:
+        bandwidths, over = self.demand.bandwidths, self.books.network.over
+        if step.layer < 1 or not bandwidths[step.layer] or not self.books.state.restrict_bandwidth:
+            return True
+        held = dict.fromkeys(over[step.route], bandwidths[step.layer])
+        twice: set[int] = set()
+        for each in _back(step.before):
+            for link in over[each.route]:
+                if link in held:
+                    held[link] += bandwidths[each.layer]
+                    twice.add(link)
+        return all(held[link] <= self.books.free_bandwidth[link] + TOLERANCE for link in twice)
 
     def chain(self, last: Step) -> Chain:
         """A chain whose last step is the egress."""
-        steps = _steps(last)
+        steps = [*_back(last)][::-1]
         pairs = zip(steps, self.demand.vnfs, strict=False)
         seats = [each.seat or self.books.new_seat(vnf, each.node) for each, vnf in pairs]
         return self.books.chain(self.request, seats, [each.route for each in steps])
 
-    # reasons ---------------------------------------------------------------------------------------------------------
-    def least(self) -> float:
-        """What no chain costs less than, infinite where there is none."""
-        return float(self.bounds(self.start).min(initial=numpy.inf))
+    def through(self, position: int) -> Floats:
+        """Least score, by node, of a chain that has this VNF there in a new instance, without what that counts."""
+        before = self.least[0][self.start.node]
+        for number in range(position):
+            before = ((before + self.score[number])[:, None] + self.least[number + 1]).min(axis=0)
+        after = (self.least[position + 1] + self.to_go[position + 1]).min(axis=1)
+        scores: Floats = before + self.demand.service_score[position] + after
+        return scores
 
+    # reasons ---------------------------------------------------------------------------------------------------------
     def _fastest_ms(self) -> list[Floats]:
         """Least ms at each node of a layer and after it, over open routes."""
-        ms, hops = [], []
-        for layer in self.layers:
-            there = numpy.where(layer.score < numpy.inf, layer.ms, numpy.inf)
-            for node, options in layer.shared.items():
-                there[node] = min(option[1] for option in options)
-            ms.append(there)
-        for score, every in zip(self.edges, self.demand.ms, strict=True):
-            hops.append(numpy.where(score < numpy.inf, every, numpy.inf).min(axis=0))
-        return _to_go(ms, hops)
+        ms = numpy.where(self.score < numpy.inf, 0.0, numpy.inf)
+        ms[:-1] += self.demand.service_ms
+        for number, shared in enumerate(self.shared):
+            for node, options in shared.items():
+                ms[number, node] = min(option[1] for option in options)
+        hops = zip(self.edges, self.demand.hops, strict=True)
+        return _to_go(ms, [numpy.where(score < numpy.inf, hop.ms, numpy.inf).min(axis=0) for score, hop in hops])
 
     def why_none(self) -> str:
         """Why there is no chain that fits and is fast enough."""
         books, request, sfc = self.books, self.request, self.demand.sfc
-        for vnf, layer in zip(self.demand.vnfs, self.layers, strict=False):
-            if not (layer.score < numpy.inf).any():
+        for vnf, score in zip(self.demand.vnfs, self.score, strict=False):
+            if not (score < numpy.inf).any():
                 free = zip(books.network.nodes, books.free_cpu, books.free_mem, strict=True)
                 return reasons.no_host(vnf, [(cpu, mem) for node, cpu, mem in free if vnf.name in node.vnfs])
-        open_ms = numpy.where(self.edges[0] < numpy.inf, self.demand.ms[0], numpy.inf)[:, self.start.node]
-        latency = float((open_ms + self._fastest_ms()[0]).min(initial=numpy.inf))
+        first = numpy.where(self.edges[0] < numpy.inf, self.demand.hops[0].ms, numpy.inf)[:, self.start.node]
+        latency = float((first + self._fastest_ms()[0]).min(initial=numpy.inf))
         if latency == numpy.inf:
             return reasons.no_routes(request.ingress, request.egress, max(self.demand.bandwidths))
         if latency > sfc.max_latency:
@@ -232,21 +244,22 @@ class Layers:
         return reasons.together(sfc.name)
 
 
-def _to_go(nodes: list[Floats], least: list[Floats]) -> list[Floats]:
+def _to_go(nodes: Floats, least: list[Floats]) -> list[Floats]:
     """Least sum of nodes and edges from each node of a layer on, itself included, without the edge to it."""
     found = [nodes[-1]]
-    for here, edges in zip(reversed(nodes[:-1]), reversed(least), strict=False):
+    for here, edges in zip(nodes[-2::-1], least[:0:-1], strict=True):
         found.append(here + (edges + found[-1]).min(axis=1))
     return found[::-1]
 
 
-def _steps(last: Step) -> list[Step]:
-    found: list[Step] = []
-    step: Step | None = last
+def _back(step: Step | None) -> Iterator[Step]:
     while step is not None and step.layer >= 0:
-        found.append(step)
+        yield step
         step = step.before
-    return found[::-1]
+
+
+def _score_of(option: Option) -> float:
+    return option[0]
 
 
 def _price(used: Floats) -> Floats:

@@ -4,17 +4,16 @@ In: a state, for its entities and routes; what is free is not kept. Out: arrays 
 (p, n, n), infinite where there is no such route; and what requests ask of them (`demand.py`). Must not do: change with the state.
 """
 
-from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 import numpy
 from numpy.typing import NDArray
 
-from testbed.simulator.model.entities import SfcRequest, Vnf
+from testbed.simulator.model.entities import SfcRequest
 from testbed.simulator.model.instances import Route
 from testbed.simulator.model.state import State
 from testbed.simulator.placement import cost
-from testbed.simulator.placement.demand import Demand
+from testbed.simulator.placement.demand import Demand, Hop
 
 Floats = NDArray[numpy.float64]
 Ints = NDArray[numpy.int64]
@@ -46,12 +45,12 @@ class Network:
         pad, absent = len(self.links), len(self.links) + 1
         longest = max(map(len, self.routes), default=0)
         self.steps: Ints = numpy.full((len(self.routes) + 1, max(longest, 1)), pad, dtype=numpy.int64)
-        for number, route in enumerate(self.over):
-            self.steps[number, : len(route)] = route
+        for number, numbered in enumerate(self.over):
+            self.steps[number, : len(numbered)] = numbered
         self.steps[-1, :] = absent
         self.busy: Floats = numpy.array([cost.busy_watts(node) / node.cpu for node in self.nodes])
-        self._kept: dict[tuple[float, ...], Floats] = {}
-        self._may: dict[str, Bools] = {}
+        self._over: dict[int, Bools] = {}
+        self._hops: dict[tuple[float, float, cost.Aim], Hop] = {}
         self._demands: dict[tuple[str, str, cost.Aim | None], Demand] = {}
 
     @classmethod
@@ -72,25 +71,23 @@ class Network:
         result: Floats = numpy.concatenate((by_route, (numpy.inf,)))[self.ids]
         return result
 
-    def clear_of(self, links: Bools) -> Bools:
-        """Which routes there are that take none of these links, by (p, source, target)."""
-        extended = numpy.concatenate((links, (False, True)))
-        result: Bools = ~extended[self.steps].any(axis=1)[self.ids]
-        return result
+    def routes_over(self, link: int) -> Bools:
+        """Which routes take a link, by (p, source, target)."""
+        known = self._over.get(link)
+        if known is None:
+            takes = (self.steps == link).any(axis=1)
+            known = self._over[link] = takes[self.ids]
+        return known
 
-    def delay_ms(self, size: float) -> Floats:
-        """`cost.route_ms`, by route."""
-        return self._once((size,), lambda: [link.delay_ms(size) for link in self.links])
-
-    def energy_w(self, size: float, rate: float) -> Floats:
-        """`cost.link_energy_w`, by route."""
-        return self._once((size, rate), lambda: [cost.link_energy_w(link, size, rate) for link in self.links])
-
-    def may_run(self, vnf: Vnf) -> Bools:
-        """Nodes that may run a VNF, whatever is free."""
-        if vnf.name not in self._may:
-            self._may[vnf.name] = numpy.array([vnf.name in node.vnfs for node in self.nodes])
-        return self._may[vnf.name]
+    def hop(self, size: float, rate: float, aim: cost.Aim) -> Hop:
+        """What routes count for packets of this size (Mbit) and rate (packets a ms)."""
+        key = size, rate, aim
+        if key not in self._hops:
+            ms = self.sums(numpy.array([link.delay_ms(size) for link in self.links], dtype=numpy.float64))
+            watts = self.sums(numpy.array([cost.link_energy_w(link, size, rate) for link in self.links]))
+            score = self.by_ends(aim.latency * ms + aim.energy * watts)
+            self._hops[key] = Hop(ms.tolist(), watts.tolist(), self.by_ends(ms), score, score.min(axis=0))
+        return self._hops[key]
 
     def demand(self, request: SfcRequest, state: State, aim: cost.Aim | None = None) -> Demand:
         """What a request asks; `aim`: by what its paths count, instead of its own priorities."""
@@ -98,8 +95,3 @@ class Network:
         if key not in self._demands:
             self._demands[key] = Demand(self, state.entities, request, aim)
         return self._demands[key]
-
-    def _once(self, key: tuple[float, ...], by_link: Callable[[], list[float]]) -> Floats:
-        if key not in self._kept:
-            self._kept[key] = self.sums(numpy.array(by_link(), dtype=numpy.float64))
-        return self._kept[key]

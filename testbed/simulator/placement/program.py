@@ -28,7 +28,8 @@ def key_of(seat: Seat) -> Key:
 
 
 class Program:
-    """The program of a window. `books`: as they were before it; `accept`: maximise acceptance, else minimise the score with at least as many as the window has.
+    """The program of a window. `books`: as they were before it; `accept`: maximise acceptance, else minimise the score with at least
+    as many as the window has.
 
     Columns of candidates and arcs that no better solution can use are left out: a chain over them, with the least that the others
     cost, would already cost more than the window does.

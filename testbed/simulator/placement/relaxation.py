@@ -41,7 +41,7 @@ class Candidates:
     def of(cls, position: int, demand: Demand, books: Books) -> Self:
         """Of a position in the chain."""
         vnf = demand.vnfs[position]
-        new = [books.new_seat(vnf, int(node)) for node in numpy.flatnonzero(books.hosts(vnf))]
+        new = [books.new_seat(vnf, int(node)) for node in numpy.flatnonzero(books.rooms(demand)[position])]
         seats = [*books.sharable(vnf.name), *new]
         ms = numpy.array([demand.seat_ms(position, seat) for seat in seats])
         return cls(seats, numpy.array([seat.node for seat in seats], dtype=numpy.int64), ms, demand.aim.latency * ms)
@@ -79,8 +79,8 @@ class Part:
         part = cls(request, demand, candidates, places, [], [], [], [], [], shares, [], numpy.inf)
         for hop, pair in enumerate(itertools.pairwise(places)):
             part.score.append(_between(layers.edges[hop], *pair))
-            part.arc_path.append(_between(demand.path_score[hop], *pair))
-            part.arc_ms.append(_between(demand.ms[hop], *pair))
+            part.arc_path.append(_between(demand.hops[hop].score, *pair))
+            part.arc_ms.append(_between(demand.hops[hop].ms, *pair))
             part.arc_ids.append(_between(network.ids, *pair))
         part.relax([numpy.zeros(len(each.seats)) for each in candidates])
         part.flat = [
