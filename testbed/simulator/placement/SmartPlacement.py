@@ -32,7 +32,7 @@ class SmartPlacement(Placement):
             in scores (1 is about what a chain of `max_latency` costs); dearer resources are kept for later windows.
     """
 
-    def __init__(self, search: str = "layered", effort: int = 80, scarcity: float = 0.0) -> None:
+    def __init__(self, search: str = "layered", effort: int = 120, scarcity: float = 0.0) -> None:
         super().__init__()
         if search not in SEARCHES:
             raise ValueError(f"search {search!r}: expected one of {', '.join(SEARCHES)}")

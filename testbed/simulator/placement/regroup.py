@@ -34,17 +34,17 @@ MOVED = 0.5
 """How often an instance is moved, rather than a group mixed; how often its old place is closed, and full nodes count as places."""
 MORE = 2
 """At most so many others of its VNF come along."""
-NOISE = 0.05
+NOISE = 0.02
 """By what part nodes may look dearer than they are."""
-MIXED = 4
+MIXED = 6
 """At most so many requests are mixed."""
 LEFT_OUT = 0.3
 """How often a request without a place is among them, if there is one."""
-PARTS = (1.0, 0.5, 0.25)
+PARTS = (1.0, 0.5, 0.25, 0.1)
 """What a new instance counts meanwhile."""
 WORSE = 0.05
 """What a group's new plans may make the whole dearer than the best since the last beginning."""
-ANEW = 15
+ANEW = 10
 """Searches a request without anything better, after which the window is planned anew."""
 PARTS_ANEW = (0.5, 0.25, 0.1)
 """What a new instance counts then."""

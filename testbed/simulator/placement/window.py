@@ -29,7 +29,7 @@ from testbed.simulator.placement.regroup import Regroup
 
 WORTH = 1e-9
 """Smaller gains are rounding."""
-WIDE = 0.2
+WIDE = 0.1
 """Gap to the lower bound, as a part of the score, from which on the whole effort is spent."""
 
 Rank = tuple[int, float]
@@ -42,7 +42,7 @@ class Search:
     at most `most` a window; `scarcity`: score of a resource's last unit, always, and `scarcities` when some requests found no place."""
 
     limit: int = 2000
-    effort: int = 80
+    effort: int = 120
     most: int = 1000
     scarcity: float = 0.0
     scarcities: tuple[float, ...] = (0.1, 1.0)
