@@ -42,9 +42,9 @@ LEFT_OUT = 0.3
 """How often a request without a place is among them, if there is one."""
 PARTS = (1.0, 0.5, 0.25, 0.1)
 """What a new instance counts meanwhile."""
-WORSE = 0.05
+WORSE = 0.02
 """What a group's new plans may make the whole dearer than the best since the last beginning."""
-ANEW = 10
+ANEW = 20
 """Searches a request without anything better, after which the window is planned anew."""
 PARTS_ANEW = (0.5, 0.25, 0.1)
 """What a new instance counts then."""
