@@ -112,12 +112,14 @@ def run(
 def _run_here(wish: str) -> dict[str, float]:
     import resource  # only here: the parent does not need the simulator's packages
 
-    from testbed.simulator.runner import Job, run_round
+    from testbed.simulator.runner import Job, algorithms, run_round
 
     total_time, logs, reference, placement, packets = json.loads(wish)
     parameters, described = _scenario(total_time, logs, placement, packets)
     with tempfile.TemporaryDirectory() as folder:
-        result = run_round(Job(described, parameters, Path(folder), reference=reference), 0)
+        job = Job(described, parameters, Path(folder), reference=reference)
+        algorithms(job)  # as the command, which checks them before anything runs
+        result = run_round(job, 0)
     return {
         "packets": result.created,
         "seconds": result.seconds,

@@ -8,7 +8,7 @@ it takes one event. A VNF instance has `max_share` servers and one queue; its sp
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 from math import ceil, nan
 from random import Random
 from typing import Any
@@ -20,7 +20,7 @@ from testbed.simulator.model.instances import VnfInstance
 
 # Kinds of events, in the order in which they happen at equal times. STOP: everything up to a time has been handled.
 ACTION, SERVED, ARRIVAL, DEADLINE, CREATION, STOP = range(6)
-FLUSH_EVERY = 1024  # packets created
+FLUSH_FIRST, FLUSH_EVERY = 256, 1024  # packets created: few at first, so that who writes has something to do
 
 Event = tuple[float, int, int, Any]
 
@@ -48,6 +48,7 @@ class Core:
             name: Watch(number, sfc) for number, (name, sfc) in enumerate(entities.sfcs.items())
         }
         self._heap: list[Event] = []
+        self._due = False  # the first event is being handled, and still on the heap
         self._actions = 0
         self._seeds = seeds
         self._randoms: dict[tuple[str, int], Random] = {}
@@ -56,14 +57,14 @@ class Core:
     def at(self, time: float, action: Callable[[], None]) -> None:
         """Do this at a time that is not before now; before everything else of that time, in the order of asking."""
         self._actions += 1
-        heappush(self._heap, (time, ACTION, self._actions, action))
+        self._schedule((time, ACTION, self._actions, action))
 
     def begin(self, flow: Flow) -> None:
         """Create a flow's packets from now on."""
         self.active_requests += 1
         event = self._next_creation(flow)
         if event is not None:
-            heappush(self._heap, event)
+            self._schedule(event)
 
     def end(self, flow: Flow) -> None:
         """Create no more packets of a flow."""
@@ -74,7 +75,7 @@ class Core:
     def wake(self, instance: VnfInstance) -> None:
         """Packets that waited for an instance to start up, or for more servers, are served."""
         while instance.queue and instance.busy < instance.vnf.max_share and self.now >= instance.ready_at:
-            heappush(self._heap, self._serve(instance.queue.popleft(), instance))
+            self._schedule(self._serve(instance.queue.popleft(), instance))
 
     def abandon(self, instance: VnfInstance) -> None:
         """An instance is gone: the packets that wait in it are orphans; those in service will be."""
@@ -84,11 +85,12 @@ class Core:
 
     def run(self, until: float) -> None:
         """Handle every event up to and including this time."""
-        heap, flush_at = self._heap, self.created + FLUSH_EVERY
+        heap, flush_at = self._heap, self.created + FLUSH_FIRST
         heappush(heap, (until, STOP, 0, None))
         while True:
-            now, kind, _, subject = heappop(heap)
+            now, kind, _, subject = heap[0]
             self.now = now
+            self._due = True
             if kind == ARRIVAL:
                 self._arrive(subject)
             elif kind == SERVED:
@@ -101,10 +103,12 @@ class Core:
                 elif kind == ACTION:
                     subject()
                 else:
+                    self._done()
                     return
                 if self.created >= flush_at:
-                    flush_at = self.created + FLUSH_EVERY
+                    flush_at = self.created + min(self.created, FLUSH_EVERY)
                     self.recorder.flush(now)
+            self._done()
 
     def close(self, instances: Iterable[VnfInstance]) -> None:
         """Record the packets that are under way, on links and in these instances."""
@@ -115,6 +119,20 @@ class Core:
         """Packets that are not done: on links, in service, and those that wait in these instances. Takes time for all of them."""
         packets = [event[3] for event in self._heap if isinstance(event[3], Packet)]
         return packets + [packet for instance in instances for packet in instance.queue]
+
+    # events ----------------------------------------------------------------------------------------------------------
+    def _schedule(self, event: Event) -> None:
+        """The first event that follows from another one takes its place: half the work of taking one off and putting one on."""
+        if self._due:
+            self._due = False
+            heapreplace(self._heap, event)
+        else:
+            heappush(self._heap, event)
+
+    def _done(self) -> None:
+        if self._due:
+            self._due = False
+            heappop(self._heap)
 
     # packets begin ---------------------------------------------------------------------------------------------------
     def _next_creation(self, flow: Flow) -> Event | None:
@@ -133,7 +151,7 @@ class Core:
         now, size, sfc, watch = self.now, flow.next_size, flow.sfc.instance, flow.watch
         following = self._next_creation(flow)
         if following is not None:
-            heappush(self._heap, following)
+            self._schedule(following)
         packet = Packet(flow, flow.created, size, now, flow.sfc.next_path(self.links), self.active_requests)
         flow.created += 1
         self.created += 1
@@ -146,13 +164,13 @@ class Core:
         watch.packets.append(packet)
         if not watch.armed:
             watch.armed = True
-            heappush(self._heap, (now + watch.max_latency, DEADLINE, watch.number, watch))
+            self._schedule((now + watch.max_latency, DEADLINE, watch.number, watch))
         if flow.penalty is None:
             self._arrive(packet)
         else:
             penalty = size * flow.penalty[0] + flow.penalty[1]
             packet.penalty = float(2 * ceil(penalty / 2)) if self.rules.integer_times else penalty  # there, and back
-            heappush(self._heap, (now + packet.penalty, ARRIVAL, packet.key, packet))
+            self._schedule((now + packet.penalty, ARRIVAL, packet.key, packet))
 
     # packets move ----------------------------------------------------------------------------------------------------
     def _arrive(self, packet: Packet) -> None:
@@ -174,7 +192,7 @@ class Core:
         link.free_at = there if self.rules.hold_link else sent
         self._record_link(packet, link, 0, start, there)
         packet.position += 1
-        heappush(self._heap, (there, ARRIVAL, packet.key, packet))
+        self._schedule((there, ARRIVAL, packet.key, packet))
 
     def _refuses(self, link: LinkAtWork, packet: Packet, start: float) -> bool:
         """Whether a link drops a packet, as too many wait, or loses it while it sends it."""
@@ -210,7 +228,7 @@ class Core:
         if self._arrivals is not None:
             self._arrivals.add((packet.flow.number, packet.number, instance.number, packet.size, full, now))
         if free:
-            heappush(self._heap, self._serve(packet, instance))
+            self._schedule(self._serve(packet, instance))
         elif full:
             instance.dropped += 1
             self._finish(packet, PacketEvent.DROPPED_VNF_QUEUE)
@@ -257,7 +275,7 @@ class Core:
                 instance.cpu_usage, instance.mem, instance.mem_usage, self.now
             ))  # fmt: skip
         if instance.queue and instance.busy < instance.servers:
-            heappush(self._heap, self._serve(instance.queue.popleft(), instance))
+            self._schedule(self._serve(instance.queue.popleft(), instance))
         if not instance.active:
             self._finish(packet, PacketEvent.ORPHAN)
             return
@@ -288,7 +306,7 @@ class Core:
             packet = waiting[0]
             if not packet.done:
                 if packet.created + latency > now:
-                    heappush(self._heap, (packet.created + latency, DEADLINE, watch.number, watch))
+                    self._schedule((packet.created + latency, DEADLINE, watch.number, watch))
                     return
                 packet.violated = True
                 packet.flow.sfc.instance.violated += 1

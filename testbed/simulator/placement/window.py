@@ -29,6 +29,8 @@ from testbed.simulator.placement.regroup import Regroup
 
 WORTH = 1e-9
 """Smaller gains are rounding."""
+FEW = 6
+"""Requests of a window below which there are not as many ways to plan them, and not the whole effort is spent."""
 WIDE = 0.1
 """Gap to the lower bound, as a part of the score, from which on the whole effort is spent."""
 
@@ -94,7 +96,8 @@ class Window:
         """Whether what may still be gained is worth another search."""
         if self.bound is None:
             return False
-        most = min(self.search.effort * len(self.requests), self.search.most)
+        count = len(self.requests)
+        most = min(self.search.effort * count * min(1.0, count / FEW) ** 2, self.search.most)
         if -best[0] < self.bound.possible:
             return self.searches < most
         gap = best[1] - self.bound.of(-best[0])

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
 
+from testbed.simulator.records.sheets import warm_up
 from testbed.simulator.records.streams import Blocks, Streams
 from testbed.simulator.records.writer import RoundRecorder
 
@@ -127,6 +128,7 @@ def _write(make: Callable[[], RoundRecorder], messages: Connection, not_ours: Co
     code = 0
     try:
         with make() as recorder, contextlib.suppress(EOFError):
+            warm_up()  # while the first packets are simulated
             while (message := messages.recv()) is not None:
                 calls, blocks, now = message
                 for name, values, columns in calls:

@@ -194,4 +194,11 @@ def _lines(fields: Sequence[pyarrow.Array]) -> pyarrow.Array:
     return _join([_join(fields, SEPARATOR), pyarrow.scalar("")], "\n")
 
 
+def warm_up() -> None:
+    """Have Arrow load the functions that rows need: their first use takes longer than thousands of rows do."""
+    one = numpy.zeros(1)
+    lines = _lines([texts(one, kind) for kind in (Kind.INT, Kind.FLOAT, Kind.TIME, Kind.BOOL)])
+    _join([lines.take(pyarrow.array([0])), lines], SEPARATOR)
+
+
 SHEETS: dict[str, type[CsvSheet] | type[ParquetSheet]] = {"csv": CsvSheet, "parquet": ParquetSheet}
