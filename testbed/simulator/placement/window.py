@@ -8,9 +8,9 @@ In: requests, and the books of their slice. Out: a chain or a reason for each. M
 3. Each chain is given back and planned again, as long as that makes the whole cheaper.
 4. Groups of chains are given back and planned again (`regroup`).
 
-Steps 3 and 4 end where a lower bound (`bound`) shows that little can be gained: what they may spend is in proportion to the gap. The
-work is limited by numbers of searches, not by time, and its random numbers have a fixed seed: the same requests in the same state
-give the same plans.
+Steps 3 and 4 end where a lower bound (`bound`) shows that little can be gained: what they may spend is in proportion to the gap, and
+less where so few requests are planned that there are not many ways to plan them. The work is limited by numbers of searches, not by
+time, and its random numbers have a fixed seed: the same requests in the same state give the same plans.
 """
 
 from collections.abc import Sequence
