@@ -27,7 +27,8 @@ class SmartPlacement(Placement):
     Args:
         search: `layered` or `stepwise`.
         effort: searches a request that a window may spend on improving its plans, at most 1000 a window, fewer where a lower bound
-            shows that less can be gained and in windows of fewer than 6 requests; 0: each request gets the cheapest chain that the ones before it leave.
+            shows that less can be gained and in windows of fewer than 6 requests; 0: each request gets the cheapest chain that the
+            ones before it leave.
         scarcity: what the last unit of a node's CPU or memory or a link's bandwidth counts while requests get their first chain,
             in scores (1 is about what a chain of `max_latency` costs); dearer resources are kept for later windows.
     """
