@@ -43,7 +43,7 @@ def measure_simulator(repeats: int, quick: bool, say: Callable[[str], None]) -> 
                 continue
             what = f"{name} packets, {'all logs' if logs else 'no logs'}"
             say(f"simulator: {what}")
-            times = repeats if total_time <= SIZES[BASE] else 1
+            times = repeats if total_time <= LOGS_UP_TO else 1
             ours = [run(total_time, logs) for _ in range(times)]
             rivals = [
                 run(total_time, logs, reference=True) for _ in range(times if total_time <= REFERENCE_UP_TO else 0)
