@@ -20,7 +20,7 @@ from testbed.simulator.model.instances import VnfInstance
 
 # Kinds of events, in the order in which they happen at equal times. STOP: everything up to a time has been handled.
 ACTION, SERVED, ARRIVAL, DEADLINE, CREATION, STOP = range(6)
-FLUSH_FIRST, FLUSH_EVERY = 256, 1024  # packets created: few at first, so that who writes has something to do
+FLUSH_FIRST, FLUSH_EVERY = 512, 2048  # packets created: few at first, so that who writes has something to do
 
 Event = tuple[float, int, int, Any]
 
