@@ -33,7 +33,7 @@ ENVIRONMENT = """environment:
   NSS_SAVE_IMAGE_PLACEMENT=1      draw every time window's placements into Round_N/Images (takes long; off without it)
   NSS_RESTRICT_LINK_BANDWIDTH=0   let chains hold more of a link than it has (without it they may not)
   PATH_PACKET_FLOW_FILE=FILE      packets from a file: user;sfc;time;packet_size
-  NSS_PURE_PYTHON=1               run the engine's Python source, where it was compiled (several times slower, the same results)
+  NSS_PURE_PYTHON=1               run the engine's Python source, where it was compiled (slower, the same results)
 
 others:
   python -m testbed.simulator report RESULTS      a page with plots of the results

@@ -1,7 +1,7 @@
 """The modules that run as machine code, which mypyc makes of their Python source at installation; and whether they do.
 
 In: what the folder holds. Out: machine code where it is of the source that is there, else the source, with the reason. Without a C
-compiler, or where NSS_PURE_PYTHON is set, the same results come several times more slowly. Must not do: import what it chooses.
+compiler, or where NSS_PURE_PYTHON is set, the same results take longer. Must not do: import what it chooses.
 """
 
 import hashlib
@@ -65,4 +65,4 @@ def described() -> str:
     """What runs, for people."""
     if REASON is None:
         return "machine code"
-    return f"Python source, several times slower, since {REASON}"
+    return f"Python source, slower, since {REASON}"
