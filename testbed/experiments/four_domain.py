@@ -14,19 +14,19 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from testbed.experiments import collect, summary
 from testbed.experiments.inspection import Inspection
-from testbed.experiments.measures import paths_of_connections, refused_by_rule
+from testbed.experiments.measures import paths_of_connections, refused_by_rule, shortest_ms
 from testbed.experiments.page import page
 from testbed.experiments.progress import Progress
 from testbed.experiments.report import Report, document
 from testbed.lab.docker_host import DockerHost
 from testbed.lab.net import SERVICE_ADDRESS, Lab
-from testbed.traffic.rtt import Rtt, ping_command
+from testbed.traffic.rtt import Rtt, ping_command, within_tolerance
 
 ROOT = Path(__file__).resolve().parents[2]
 HTTP_LOAD = ROOT / "testbed" / "traffic" / "http_load.py"
@@ -41,6 +41,7 @@ GUARD = {
 }
 CONNTRACK_EVERY_S = 5.0  # closed connections stay in conntrack for longer than this
 COUNTERS_WITHIN_S = 4.0
+AGAIN = 3  # rounds of pings over links that were late
 
 
 class Demo:
@@ -87,7 +88,8 @@ class Demo:
 
     # latency --------------------------------------------------------------------------------------------------------
     def _ping_links(self) -> dict[tuple[int, int], Rtt]:
-        """Round trips between hosts at both ends of each link, which is the shortest way between them."""
+        """Round trips between hosts at both ends of each link, which is the shortest way between them; once more where one took too
+        long, since a machine that is busy with something else makes a round trip longer, never shorter."""
         self._say("ping over each link")
         addresses = collect.addresses_by_switch(self._lab, self._clients)
         ends = {}
@@ -95,12 +97,23 @@ class Demo:
             low, high = sorted((int(a[1:]), int(b[1:])))
             client = next(name for name in self._clients if collect.switch_of(self._clients[name]) == high)
             ends[low, high] = (client, addresses[low])
-        for count in (2, 20):  # the first time for ARP and learning
-            running = {
-                link: self._popen(client, ping_command(address, count)) for link, (client, address) in ends.items()
-            }
-            texts = {link: process.communicate(timeout=30)[0] for link, process in running.items()}
-        return {link: Rtt.parse(text) for link, text in texts.items()}
+        self._pinged(ends, 2)  # for ARP and learning
+        least = self._pinged(ends, 20)
+        delays = {link: self._lab.configured_delay_ms(*link) for link in ends}
+        expected = {link: 2 * shortest_ms(delays, *link) for link in ends}
+        for _ in range(AGAIN):
+            late = {link: ends[link] for link, rtt in least.items() if not within_tolerance(expected[link], rtt.min_ms)}
+            if not late:
+                break
+            self._say(f"and again over {', '.join(f's{a}-s{b}' for a, b in late)}")
+            for link, rtt in self._pinged(late, 20).items():
+                least[link] = min(least[link], rtt, key=lambda each: (each.min_ms is None, each.min_ms))
+        return least
+
+    def _pinged(self, ends: Mapping[tuple[int, int], tuple[str, str]], count: int) -> dict[tuple[int, int], Rtt]:
+        """All at once: a client pings an address."""
+        running = {link: self._popen(client, ping_command(address, count)) for link, (client, address) in ends.items()}
+        return {link: Rtt.parse(process.communicate(timeout=30)[0]) for link, process in running.items()}
 
     # traffic --------------------------------------------------------------------------------------------------------
     def _load(self) -> tuple[dict[str, dict[str, Any]], dict[tuple[str, int], int]]:
