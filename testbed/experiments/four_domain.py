@@ -26,7 +26,7 @@ from testbed.experiments.progress import Progress
 from testbed.experiments.report import Report, document
 from testbed.lab.docker_host import DockerHost
 from testbed.lab.net import SERVICE_ADDRESS, Lab
-from testbed.traffic.rtt import Rtt, ping_command, within_tolerance
+from testbed.traffic.rtt import Rtt, least_of_rounds, ping_command
 
 ROOT = Path(__file__).resolve().parents[2]
 HTTP_LOAD = ROOT / "testbed" / "traffic" / "http_load.py"
@@ -41,7 +41,7 @@ GUARD = {
 }
 CONNTRACK_EVERY_S = 5.0  # closed connections stay in conntrack for longer than this
 COUNTERS_WITHIN_S = 4.0
-AGAIN = 3  # rounds of pings over links that were late
+Ends = tuple[int, int]
 
 
 class Demo:
@@ -87,9 +87,8 @@ class Demo:
         self._say("all instances active, all links found")
 
     # latency --------------------------------------------------------------------------------------------------------
-    def _ping_links(self) -> dict[tuple[int, int], Rtt]:
-        """Round trips between hosts at both ends of each link, which is the shortest way between them; once more where one took too
-        long, since a machine that is busy with something else makes a round trip longer, never shorter."""
+    def _ping_links(self) -> dict[Ends, Rtt]:
+        """Round trips between hosts at both ends of each link, which is the shortest way between them."""
         self._say("ping over each link")
         addresses = collect.addresses_by_switch(self._lab, self._clients)
         ends = {}
@@ -97,22 +96,14 @@ class Demo:
             low, high = sorted((int(a[1:]), int(b[1:])))
             client = next(name for name in self._clients if collect.switch_of(self._clients[name]) == high)
             ends[low, high] = (client, addresses[low])
-        self._pinged(ends, 2)  # for ARP and learning
-        least = self._pinged(ends, 20)
         delays = {link: self._lab.configured_delay_ms(*link) for link in ends}
         expected = {link: 2 * shortest_ms(delays, *link) for link in ends}
-        for _ in range(AGAIN):
-            late = {link: ends[link] for link, rtt in least.items() if not within_tolerance(expected[link], rtt.min_ms)}
-            if not late:
-                break
-            self._say(f"and again over {', '.join(f's{a}-s{b}' for a, b in late)}")
-            for link, rtt in self._pinged(late, 20).items():
-                least[link] = min(least[link], rtt, key=lambda each: (each.min_ms is None, each.min_ms))
-        return least
+        self._pinged(ends, list(ends), 2)  # for ARP and learning
+        return least_of_rounds(lambda links: self._pinged(ends, links, 20), expected)
 
-    def _pinged(self, ends: Mapping[tuple[int, int], tuple[str, str]], count: int) -> dict[tuple[int, int], Rtt]:
-        """All at once: a client pings an address."""
-        running = {link: self._popen(client, ping_command(address, count)) for link, (client, address) in ends.items()}
+    def _pinged(self, ends: Mapping[Ends, tuple[str, str]], links: Sequence[Ends], count: int) -> dict[Ends, Rtt]:
+        """All these links at once, each from a client to an address."""
+        running = {link: self._popen(ends[link][0], ping_command(ends[link][1], count)) for link in links}
         return {link: Rtt.parse(process.communicate(timeout=30)[0]) for link, process in running.items()}
 
     # traffic --------------------------------------------------------------------------------------------------------
