@@ -26,10 +26,9 @@ SIZES = {"6 thousand": 5_000.0, "100 thousand": 40_500.0, "1 million": 382_500.0
 BASE = "100 thousand"  # what longer runs are held against
 LOGS_UP_TO, REFERENCE_UP_TO = 382_500.0, 40_500.0
 AIM_LOGS, AIM_PLAIN = 25_000, 100_000
-MEMORY_GROWTH, TIME_GROWTH = (
-    1.25,
-    1.5,
-)  # time: of 10 and 100 times as many packets, on disks and machines that vary by a fifth
+MEMORY_GROWTH = 1.25
+TIME_GROWTH = 1.5
+"""Of 10 and 100 times as many packets, on disks and machines that vary by a fifth."""
 PLACEMENTS = ("GreedyPlacement", "DijkstraPlacement", "SmartPlacement", "LPPPlacement")
 
 

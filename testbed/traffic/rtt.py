@@ -15,7 +15,7 @@ _SUMMARY = re.compile(r"(\d+) packets transmitted, (\d+) received")
 _REPLY = re.compile(r"time=([\d.]+) ms")
 TOLERANCE_SHARE = 0.10
 TOLERANCE_MS = 0.5
-ROUNDS = 4
+ROUNDS = 8
 Pair = TypeVar("Pair")
 
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from testbed.lab.net import Lab
+from testbed.traffic.rtt import within_tolerance
 from tests.support.lab_traffic import HeldMany, least_ms, once, path_of, ping_ms
 
 pytestmark = pytest.mark.lab
@@ -55,8 +56,7 @@ def test_connections_outlive_a_cut_trunk(lab: Lab) -> None:
 def test_round_trips_are_what_is_configured(lab: Lab, client: str, other: int, address: str) -> None:
     configured = 2 * lab.configured_delay_ms(int(client[1]), other)
     ping_ms(lab, client, address, 3)  # the first ones wait for ARP
-    within = max(0.1 * configured, 0.5)
-    assert abs(least_ms(lab, client, address, configured, within) - configured) <= within
+    assert within_tolerance(configured, least_ms(lab, client, address, configured))
 
 
 def test_the_controller_publishes_what_links_have(lab: Lab) -> None:

@@ -21,10 +21,10 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from testbed.lab.net import SERVICE_ADDRESS, Lab
+from testbed.traffic.rtt import Rtt, least_of_rounds, ping_command
 
 HTTP_LOAD = Path(__file__).resolve().parents[2] / "testbed" / "traffic" / "http_load.py"
 CLONE_NEWNET = 0x40000000
-ROUNDS = 4
 T = TypeVar("T")
 
 
@@ -253,22 +253,22 @@ def kill_9(lab: Lab) -> None:
 
 def ping_ms(lab: Lab, client: str, address: str, count: int = 25) -> list[float]:
     """Round-trip times of pings."""
-    process = lab.popen(
-        client, "ping", "-n", "-c", str(count), "-i", "0.05", "-W", "1", address, stdout=subprocess.PIPE
-    )
-    out, _ = process.communicate(timeout=30)
-    return [float(value) for value in re.findall(r"time=([\d.]+)", out.decode())]
+    return [float(value) for value in re.findall(r"time=([\d.]+)", _ping(lab, client, address, count))]
 
 
-def least_ms(lab: Lab, client: str, address: str, expected: float, within: float) -> float:
-    """The least round-trip time of pings, as soon as it is what is expected, or after ROUNDS of them: a machine that is busy with
-    something else makes every round trip longer, never shorter."""
-    least = []
-    for _ in range(ROUNDS):
-        times = ping_ms(lab, client, address)
-        assert len(times) >= 20, f"{len(times)} of 25 answered"
-        least.append(min(times))
-        if abs(least[-1] - expected) <= within:
-            break
-    print(f"{client} to {address}: expected {expected:g} ms, least {least}")
-    return least[-1]
+def least_ms(lab: Lab, client: str, address: str, expected_ms: float) -> float:
+    """The least round-trip time of pings, measured again where it is not what is expected."""
+
+    def ping(pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Rtt]:
+        return {pair: Rtt.parse(_ping(lab, *pair, 25)) for pair in pairs}
+
+    found = least_of_rounds(ping, {(client, address): expected_ms})[client, address]
+    assert found.received >= 20, f"{found.received} of {found.sent} answered"
+    assert found.min_ms is not None
+    print(f"{client} to {address}: expected {expected_ms:g} ms, least {found.min_ms:g}")
+    return found.min_ms
+
+
+def _ping(lab: Lab, client: str, address: str, count: int) -> str:
+    out, _ = lab.popen(client, *ping_command(address, count, 0.05), stdout=subprocess.PIPE).communicate(timeout=30)
+    return str(out.decode())

@@ -11,7 +11,7 @@ import numpy
 
 from testbed.simulator.engine.base import EngineClass
 from testbed.simulator.engine.core import Core
-from testbed.simulator.engine.streams import WIDTHS, Stream
+from testbed.simulator.engine.streams import Stream
 from testbed.simulator.model.entities import (
     DataSource,
     Entities,
@@ -27,6 +27,7 @@ from testbed.simulator.model.entities import (
 from testbed.simulator.model.plans import New, Plan, Refused, pairs
 from testbed.simulator.model.state import State
 from testbed.simulator.placement.base import Placement
+from testbed.simulator.records.streams import Streams
 from testbed.simulator.scaling.base import Action, AddReplica, Observation, RemoveReplica, Resize, Scaling
 from testbed.simulator.simulation.round import Round, RoundResult, Scenario
 from testbed.simulator.specification.parameters import SimulationParameters
@@ -34,25 +35,19 @@ from testbed.simulator.specification.parameters import SimulationParameters
 PARAMETERS = SimulationParameters(total_time=1000.0, time_window=0.0, time_limit_to_packet_generation=1000.0)
 
 
-class Memory:
+class Memory(Streams):
     """Keeps what was written down: records of streams, and rows as (table, event, time, columns). `blind`: streams that it does
     not want."""
 
     def __init__(self, blind: Sequence[str] = ()) -> None:
-        for name in WIDTHS:
-            setattr(self, name, None if name in blind else Stream(WIDTHS[name]))
+        super().__init__(links=True, vnf=True, packets=True)
+        for name in blind:
+            setattr(self, name, None)
         self._taken: dict[str, list[tuple[float, ...]]] = {}
         self.rows: list[tuple[str, str, float, dict[str, object]]] = []
         self.flushed: list[float] = []
         self.placements: list[tuple[int, str]] = []
         self.instances: list[tuple[int, str, str, str]] = []
-
-    links: Stream | None
-    vnf_arrivals: Stream | None
-    vnf_starts: Stream | None
-    vnf_ends: Stream | None
-    packets: Stream | None
-    ended: Stream | None
 
     def flush(self, now: float) -> None:
         self.flushed.append(now)
