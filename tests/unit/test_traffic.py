@@ -184,7 +184,14 @@ def test_latencies_of_routes() -> None:
 
 def test_a_round_trip_that_took_too_long_is_measured_again() -> None:
     asked: list[list[str]] = []
-    told = iter([{"near": 10.2, "slow": 9.0, "busy": 7.5}, {"slow": 9.5, "busy": 6.1}, {"slow": 9.1}, *[{"slow": None}] * (ROUNDS - 3)])
+    told = iter(
+        [
+            {"near": 10.2, "slow": 9.0, "busy": 7.5},
+            {"slow": 9.5, "busy": 6.1},
+            {"slow": 9.1},
+            *[{"slow": None}] * (ROUNDS - 3),
+        ]
+    )
 
     def ping(links: Sequence[str]) -> dict[str, Rtt]:
         asked.append(list(links))
