@@ -11,6 +11,7 @@ import os
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -84,6 +85,7 @@ class ProcessRecorder(Streams):
         calls, self._calls = self._calls, []
         self._check()
         self._waiting.put((calls, [blocks] if blocks else [], now))
+        time.sleep(0)  # the sender gets the interpreter now, and not when the compiled engine next lets go of it
 
     def close(self) -> None:
         """Have everything written. A second call does nothing.
