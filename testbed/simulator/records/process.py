@@ -16,6 +16,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
 
+import pyarrow
+
 from testbed.simulator.records.sheets import warm_up
 from testbed.simulator.records.streams import Blocks, Streams
 from testbed.simulator.records.writer import RoundRecorder
@@ -129,6 +131,7 @@ def _write(make: Callable[[], RoundRecorder], messages: Connection, not_ours: Co
     not_ours.close()
     code = 0
     try:
+        pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # Arrow's own gives pages back and soon wants them again
         with make() as recorder, contextlib.suppress(EOFError):
             warm_up()  # while the first packets are simulated
             while (message := messages.recv()) is not None:
