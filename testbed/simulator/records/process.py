@@ -16,6 +16,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
 
+import numpy
 import pyarrow
 
 from testbed.simulator.records.sheets import warm_up
@@ -24,7 +25,7 @@ from testbed.simulator.records.writer import RoundRecorder
 
 QUEUED = 8
 Call = tuple[str, tuple[object, ...], dict[str, object]]
-Message = tuple[list[Call], list[Blocks], float]
+Message = tuple[list[Call], Blocks, float]
 
 
 class RecordsNotWrittenError(OSError):
@@ -41,7 +42,6 @@ class ProcessRecorder(Streams):
     def __init__(self, make: Callable[[], RoundRecorder], *, links: bool, vnf: bool, packets: bool) -> None:
         super().__init__(links=links, vnf=vnf, packets=packets)
         self._calls: list[Call] = []
-        self._blocks: list[Blocks] = []
         self._placed: set[int] = set()
         self._waiting: queue.Queue[Message | None] = queue.Queue(QUEUED)
         context = multiprocessing.get_context("fork")  # the entities need no copy, the packages no second import
@@ -86,7 +86,7 @@ class ProcessRecorder(Streams):
         blocks = self.take()
         calls, self._calls = self._calls, []
         self._check()
-        self._waiting.put((calls, [blocks] if blocks else [], now))
+        self._waiting.put((calls, blocks, now))
         time.sleep(0)  # the sender gets the interpreter now, and not when the compiled engine next lets go of it
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ class ProcessRecorder(Streams):
         while True:
             message = self._waiting.get()
             with contextlib.suppress(OSError):  # it has ended, and said why
-                self._ours.send(message)
+                _give(self._ours, message)
             if message is None:
                 return
 
@@ -122,6 +122,47 @@ class ProcessRecorder(Streams):
             said = self._ours.recv() if self._ours.poll() else None
         if said is not None:
             raise RecordsNotWrittenError(said)
+
+
+def _give(to: Connection, message: Message | None) -> None:
+    """Send a message. Its numbers go as they are, without the copies that pickling makes of them.
+
+    Raises:
+        OSError: nobody takes it.
+    """
+    if message is None:
+        to.send(None)
+        return
+    calls, blocks, now = message
+    to.send((calls, {name: block.shape for name, block in blocks.items()}, now))
+    rest = [memoryview(block.reshape(-1)).cast("B") for block in blocks.values()]
+    while rest:
+        sent = os.writev(to.fileno(), rest)
+        while rest and sent >= len(rest[0]):
+            sent -= len(rest.pop(0))
+        if sent:
+            rest[0] = rest[0][sent:]
+
+
+def _taken(giver: Connection) -> Message | None:
+    """The next message.
+
+    Raises:
+        EOFError: nobody is there to give one.
+    """
+    said = giver.recv()
+    if said is None:
+        return None
+    calls, shapes, now = said
+    blocks = {name: numpy.empty(shape) for name, shape in shapes.items()}
+    for block in blocks.values():
+        rest = memoryview(block.reshape(-1)).cast("B")
+        while rest:
+            got = os.readv(giver.fileno(), [rest])
+            if not got:
+                raise EOFError
+            rest = rest[got:]
+    return calls, blocks, now
 
 
 def _write(make: Callable[[], RoundRecorder], messages: Connection, not_ours: Connection) -> None:
@@ -134,12 +175,11 @@ def _write(make: Callable[[], RoundRecorder], messages: Connection, not_ours: Co
         pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # Arrow's own gives pages back and soon wants them again
         with make() as recorder, contextlib.suppress(EOFError):
             warm_up()  # while the first packets are simulated
-            while (message := messages.recv()) is not None:
+            while (message := _taken(messages)) is not None:
                 calls, blocks, now = message
                 for name, values, columns in calls:
                     getattr(recorder, name)(*values, **columns)
-                for each in blocks:
-                    recorder.write(each)
+                recorder.write(blocks)
                 recorder.flush(now)
     except Exception as problem:
         code = 1
