@@ -135,7 +135,7 @@ def _give(to: Connection, message: Message | None) -> None:
         return
     calls, blocks, now = message
     to.send((calls, {name: block.shape for name, block in blocks.items()}, now))
-    rest = [memoryview(block.reshape(-1)).cast("B") for block in blocks.values()]
+    rest = [block.reshape(-1).data.cast("B") for block in blocks.values()]
     while rest:
         sent = os.writev(to.fileno(), rest)
         while rest and sent >= len(rest[0]):
@@ -156,7 +156,7 @@ def _taken(giver: Connection) -> Message | None:
     calls, shapes, now = said
     blocks = {name: numpy.empty(shape) for name, shape in shapes.items()}
     for block in blocks.values():
-        rest = memoryview(block.reshape(-1)).cast("B")
+        rest = block.reshape(-1).data.cast("B")
         while rest:
             got = os.readv(giver.fileno(), [rest])
             if not got:
