@@ -378,7 +378,7 @@ class Lab:
             time.sleep(0.05)
 
     def ready(self, within_s: float = READY_WITHIN_S) -> None:
-        """Wait until every instance is active and every trunk is known both ways."""
+        """Wait until every instance is active, every trunk is known both ways, and the rules follow."""
 
         def everything() -> bool:
             states = [
@@ -387,6 +387,10 @@ class Lab:
                 for i in self.call("GET", f"/vnf/{t}/instances")["instances"]
             ]
             links = self.call("GET", "/topology")["links"]
-            return bool(states) and set(states) == {"active"} and len(links) == 2 * len(self.links())
+            return set(states) == {"active"} and len(links) == 2 * len(self.links()) and self.settled()
 
-        self.wait_until(everything, "all instances active and all links found", within_s)
+        self.wait_until(everything, "all instances active, all links found, and the rules for them", within_s)
+
+    def settled(self) -> bool:
+        """True where the switches' rules are those for all that the controller knows."""
+        return bool(self.call("GET", "/health")["pending_changes"] == 0)

@@ -59,7 +59,7 @@ def test_weights_are_shares(lab: Lab) -> None:
             assert answers(lab, "c2", 20) == {"srv1": 12, "srv2": 4, "srv3": 4}
             with Held(lab, "c3", next(PORTS)) as held:
                 lab.call("PATCH", "/instances/srv1", {"weight": 1})
-                lab.wait_until(lambda: not lab.call("GET", "/health")["pending_changes"], "the weight in force")
+                lab.wait_until(lab.settled, "the weight in force")
                 caches_follow()
                 assert held.ask() == held.servant, "a weight moves no connection"
                 assert answers(lab, "c2", 12) == {"srv1": 4, "srv2": 4, "srv3": 4}

@@ -26,7 +26,8 @@ def state_of(lab: Lab, name: str) -> str:
 
 
 def until_state(lab: Lab, name: str, state: str, within_s: float = 20.0) -> float:
-    return lab.wait_until(lambda: state_of(lab, name) == state, f"{name} {state}", within_s)
+    """Wait for a state, and for the rules that follow from it."""
+    return lab.wait_until(lambda: state_of(lab, name) == state and lab.settled(), f"{name} {state}", within_s)
 
 
 @contextmanager
@@ -135,7 +136,7 @@ def test_draining_breaks_nothing(lab: Lab) -> None:
         time.sleep(1.0)
         lab.call("PATCH", "/instances/srv3", {"state": "draining"})
         try:
-            lab.wait_until(lambda: lab.call("GET", "/health")["pending_changes"] == 0, "drained", 5)
+            lab.wait_until(lab.settled, "drained", 5)
             assert {once(lab, "c2") for _ in range(12)} == {"srv1", "srv2"}  # the load takes turns too
             assert held.broken() == [], "those of the drained servant stay too"
             report = load.result()
@@ -151,7 +152,7 @@ def test_adding_breaks_nothing_and_the_new_servant_takes_its_turn(lab: Lab) -> N
         lab.add_instance(Vnf("srv4", "servant", 1))
         try:
             until_state(lab, "srv4", "active")
-            lab.wait_until(lambda: lab.call("GET", "/health")["pending_changes"] == 0, "added", 5)
+            lab.wait_until(lab.settled, "added", 5)
             report = load.result()
             answered = Counter(once(lab, "c2") for _ in range(12))
             assert answered == dict.fromkeys(("srv1", "srv2", "srv3", "srv4"), 3)
@@ -159,7 +160,7 @@ def test_adding_breaks_nothing_and_the_new_servant_takes_its_turn(lab: Lab) -> N
         finally:
             lab.remove_instance("srv4")
         assert report["errors"] == {} and report["servants"].get("srv4", 0) > 10, report
-        lab.wait_until(lambda: lab.call("GET", "/health")["pending_changes"] == 0, "removed", 5)
+        lab.wait_until(lab.settled, "removed", 5)
         assert Counter(once(lab, "c2") for _ in range(6)) == {"srv1": 2, "srv2": 2, "srv3": 2}
         assert held.broken() == []
 
@@ -204,7 +205,7 @@ def test_without_any_firewall_a_chain_does_what_it_states(lab: Lab) -> None:
     try:
         with Held(lab, "c2", next(PORTS["open"])) as through, Held(lab, "c2", next(PORTS["shut"])) as closed:
             with dead(lab, "fw1", "fw2"):
-                lab.wait_until(lambda: lab.call("GET", "/health")["pending_changes"] == 0, "re-steered", 5)
+                lab.wait_until(lab.settled, "re-steered", 5)
                 assert through.ask() == through.servant, "fail-open: an established connection skips the firewall"
                 assert path_of(lab, through)["functions"] == []
                 assert once(lab, "c3", next(PORTS["open"])).startswith("srv")

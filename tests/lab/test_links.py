@@ -22,7 +22,7 @@ NEIGHBOURS = [
 ]
 # The controller's probes pass its own process twice, and what it publishes stays until it is 0.5 ms and 20 % off.
 PUBLISHED_SHARE, PUBLISHED_MS = 0.3, 1.5
-FOLLOWS_WITHIN_S = 20
+FOLLOWS_WITHIN_S, REPLANNED_WITHIN_S = 20, 5
 
 
 def link_ms(lab: Lab, a: int, b: int) -> float | None:
@@ -32,7 +32,7 @@ def link_ms(lab: Lab, a: int, b: int) -> float | None:
 
 
 def until_published(lab: Lab) -> None:
-    """Wait until every link is published as configured: paths follow what is published.
+    """Wait until every link is published as configured, and paths follow.
 
     A link that was just mended is known by few probes, all late where the machine is busy: soon there are better ones.
     """
@@ -45,7 +45,7 @@ def until_published(lab: Lab) -> None:
         return latency is not None and abs(latency - delay_ms) <= max(PUBLISHED_SHARE * delay_ms, PUBLISHED_MS)
 
     lab.wait_until(
-        lambda: all(right(link_ms(lab, *ends), delay_ms) for ends, delay_ms in configured.items()),
+        lambda: all(right(link_ms(lab, *ends), delay_ms) for ends, delay_ms in configured.items()) and lab.settled(),
         "every link published as configured",
         FOLLOWS_WITHIN_S,
     )
@@ -59,6 +59,7 @@ def test_connections_outlive_a_cut_trunk(lab: Lab) -> None:
         lab.set_link(1, 2, False)
         try:
             lab.wait_until(lambda: link_ms(lab, 1, 2) is None and link_ms(lab, 2, 1) is None, "the cut seen", 2)
+            lab.wait_until(lab.settled, "rules without it", REPLANNED_WITHIN_S)
             assert held.broken() == []
             for each in held.all:
                 segments = path_of(lab, each)["segments"]

@@ -35,7 +35,7 @@ def test_a_client_whose_function_died_is_reset_and_can_connect_anew(lab: Lab) ->
             assert 0 < len(of_dead) < len(held)
             lab.kill_instance("cf8")
             lab.wait_until(lambda: lab.call("GET", "/instances/cf8")["status"] == "failed", "cf8 failed", 20)
-            lab.wait_until(lambda: lab.call("GET", "/health")["pending_changes"] == 0, "re-steered", 5)
+            lab.wait_until(lab.settled, "re-steered", 5)
             caches_follow()
             for each in held:
                 began = time.monotonic()

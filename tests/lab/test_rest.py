@@ -65,7 +65,7 @@ def test_a_flow_rule_is_active_behind_the_barrier_and_steers(lab: Lab) -> None:
         lab.wait_until(lambda: packets_through(lab, "fw1") >= counted + 20, "counted", 8)
     finally:
         lab.call("DELETE", f"/flows/{flow['flow_id']}")
-    lab.wait_until(lambda: lab.call("GET", "/health")["pending_changes"] == 0, "removed", 5)
+    lab.wait_until(lab.settled, "removed", 5)
     caches_follow()
     assert min(ping_ms(lab, "c2", C3, 5)) < by_headquarters - 5, "the direct way again"
 
@@ -79,7 +79,7 @@ def test_a_flow_rule_puts_the_firewall_before_a_port(lab: Lab) -> None:
         assert connects(lab, TELNET_LIKE + 1), "another port does not take the rule"
     finally:
         lab.call("DELETE", f"/flows/{flow['flow_id']}")
-    lab.wait_until(lambda: lab.call("GET", "/health")["pending_changes"] == 0, "removed", 5)
+    lab.wait_until(lab.settled, "removed", 5)
     caches_follow()
     assert connects(lab, TELNET_LIKE)
 

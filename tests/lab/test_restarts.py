@@ -14,10 +14,6 @@ pytestmark = pytest.mark.lab
 SWITCHES = ("s1", "s2", "s3", "s4")
 
 
-def settled(lab: Lab) -> bool:
-    return bool(lab.call("GET", "/health")["pending_changes"] == 0)
-
-
 def entries_of(lab: Lab, switch: str) -> dict[str, float]:
     """Entries and their ages, without those that pass a dead path's connections on: a restart may choose another path for those."""
     dead = {path["spi"] for path in lab.call("GET", "/paths")["paths"] if path["status"] == "dead"}
@@ -36,7 +32,7 @@ def test_a_killed_controller_breaks_no_connection(lab: Lab) -> None:
             lab.start_controller()
         assert held.broken() == [], "while it starts"
         lab.ready(30)
-        lab.wait_until(lambda: settled(lab), "settled", 10)
+        lab.wait_until(lab.settled, "settled", 10)
         assert held.broken() == [], "when it is back"
         report = load.result()
         print(f"load over the restart: {report['answered']} answered, errors {report['errors']}")
@@ -45,12 +41,12 @@ def test_a_killed_controller_breaks_no_connection(lab: Lab) -> None:
 
 
 def test_a_restarted_controller_leaves_its_entries_alone(lab: Lab) -> None:
-    lab.wait_until(lambda: settled(lab), "settled", 5)
+    lab.wait_until(lab.settled, "settled", 5)
     before, began = {switch: entries_of(lab, switch) for switch in SWITCHES}, time.monotonic()
     kill_9(lab)
     lab.start_controller()
     lab.ready(30)
-    lab.wait_until(lambda: settled(lab), "settled", 10)
+    lab.wait_until(lab.settled, "settled", 10)
     time.sleep(2)
     passed_s = time.monotonic() - began
     again = {}
@@ -66,7 +62,7 @@ def test_a_restarted_controller_leaves_its_entries_alone(lab: Lab) -> None:
 
 def test_an_emptied_switch_is_filled_again(lab: Lab) -> None:
     with HeldMany(lab, 6) as held:
-        lab.wait_until(lambda: settled(lab), "settled", 5)
+        lab.wait_until(lab.settled, "settled", 5)
         before = set(flows_of("s3"))
         target = run("ovs-vsctl", "get-controller", "s3").strip()
         run("ovs-vsctl", "del-controller", "s3")
