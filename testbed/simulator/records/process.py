@@ -5,6 +5,7 @@ this one ends; Ctrl-C is left to this one. At most QUEUED flushes wait for it, s
 """
 
 import contextlib
+import fcntl
 import gc
 import multiprocessing
 import os
@@ -24,8 +25,10 @@ from testbed.simulator.records.streams import Blocks, Streams
 from testbed.simulator.records.writer import RoundRecorder
 
 QUEUED = 8
+PIPE_BYTES = 1 << 20
 Call = tuple[str, tuple[object, ...], dict[str, object]]
 Message = tuple[list[Call], Blocks, float]
+Ends = tuple[Connection, ...]
 
 
 class RecordsNotWrittenError(OSError):
@@ -43,14 +46,21 @@ class ProcessRecorder(Streams):
         super().__init__(links=links, vnf=vnf, packets=packets)
         self._calls: list[Call] = []
         self._placed: set[int] = set()
+        self._problem = ""
         self._waiting: queue.Queue[Message | None] = queue.Queue(QUEUED)
         context = multiprocessing.get_context("fork")  # the entities need no copy, the packages no second import
-        self._ours, theirs = context.Pipe()
-        self._process = context.Process(target=_write, args=(make, theirs, self._ours), name="records")
+        taken, self._given = context.Pipe(duplex=False)
+        self._said, saying = context.Pipe(duplex=False)
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self._given.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)  # less is slower only
+        self._process = context.Process(
+            target=_write, args=(make, taken, saying, (self._given, self._said)), name="records"
+        )
         gc.freeze()  # the other process has no use for what is there: a collection would copy all of it
         self._process.start()
         gc.unfreeze()
-        theirs.close()
+        taken.close()
+        saying.close()
         self._sender: threading.Thread | None = threading.Thread(target=self._send, name="records", daemon=True)
         self._sender.start()
 
@@ -109,30 +119,25 @@ class ProcessRecorder(Streams):
             raise RecordsNotWrittenError(f"the writing process ended with {self._process.exitcode}")
 
     def _send(self) -> None:
-        while True:
-            message = self._waiting.get()
-            with contextlib.suppress(OSError):  # it has ended, and said why
-                _give(self._ours, message)
-            if message is None:
-                return
+        with self._given:  # closing it is how the other process knows the end
+            while (message := self._waiting.get()) is not None:
+                with contextlib.suppress(OSError):  # it has ended, and said why
+                    _give(self._given, message)
 
     def _check(self) -> None:
-        said = None
         with contextlib.suppress(EOFError, OSError):
-            said = self._ours.recv() if self._ours.poll() else None
-        if said is not None:
-            raise RecordsNotWrittenError(said)
+            if self._said.poll():
+                self._problem = self._said.recv()
+        if self._problem:
+            raise RecordsNotWrittenError(self._problem)
 
 
-def _give(to: Connection, message: Message | None) -> None:
+def _give(to: Connection, message: Message) -> None:
     """Send a message. Its numbers go as they are, without the copies that pickling makes of them.
 
     Raises:
         OSError: nobody takes it.
     """
-    if message is None:
-        to.send(None)
-        return
     calls, blocks, now = message
     to.send((calls, {name: block.shape for name, block in blocks.items()}, now))
     rest = [block.reshape(-1).data.cast("B") for block in blocks.values()]
@@ -144,16 +149,13 @@ def _give(to: Connection, message: Message | None) -> None:
             rest[0] = rest[0][sent:]
 
 
-def _taken(giver: Connection) -> Message | None:
+def _taken(giver: Connection) -> Message:
     """The next message.
 
     Raises:
-        EOFError: nobody is there to give one.
+        EOFError: there will be none.
     """
-    said = giver.recv()
-    if said is None:
-        return None
-    calls, shapes, now = said
+    calls, shapes, now = giver.recv()
     blocks = {name: numpy.empty(shape) for name, shape in shapes.items()}
     for block in blocks.values():
         rest = block.reshape(-1).data.cast("B")
@@ -165,18 +167,19 @@ def _taken(giver: Connection) -> Message | None:
     return calls, blocks, now
 
 
-def _write(make: Callable[[], RoundRecorder], messages: Connection, not_ours: Connection) -> None:
-    """The other process: write until None comes, or nobody is there to send it."""
+def _write(make: Callable[[], RoundRecorder], messages: Connection, saying: Connection, not_ours: Ends) -> None:
+    """The other process: write until there is nothing more to come, or nobody to send it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    not_ours.close()
+    for end in not_ours:
+        end.close()
     code = 0
     try:
         pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # Arrow's own gives pages back and soon wants them again
         with make() as recorder, contextlib.suppress(EOFError):
             warm_up()  # while the first packets are simulated
-            while (message := _taken(messages)) is not None:
-                calls, blocks, now = message
+            while True:
+                calls, blocks, now = _taken(messages)
                 for name, values, columns in calls:
                     getattr(recorder, name)(*values, **columns)
                 recorder.write(blocks)
@@ -184,7 +187,5 @@ def _write(make: Callable[[], RoundRecorder], messages: Connection, not_ours: Co
     except Exception as problem:
         code = 1
         with contextlib.suppress(OSError):
-            messages.send(f"{type(problem).__name__}: {problem}")
-            while messages.recv() is not None:  # nobody waits for us to read
-                pass
+            saying.send(f"{type(problem).__name__}: {problem}")
     os._exit(code)  # nothing of the process that this one was forked from is to be done twice

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +29,22 @@ def job() -> SimulationJob:
     parameters = load_parameters(EXAMPLES / "parameters.json")
     entities = generate(load_specs(EXAMPLES / "specs.json"), 3, 1_000.0, 500.0)
     return SimulationJob(Scenario(entities, parameters.simulation), parameters, Path())
+
+
+@contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    """What hangs fails."""
+
+    def late(number: int, frame: object) -> None:
+        raise TimeoutError(f"not within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def run(job: SimulationJob, recorder: RoundRecorder | ProcessRecorder) -> None:
@@ -54,6 +72,22 @@ def test_what_goes_wrong_there_is_told_here(tmp_path: Path) -> None:
     recorder = ProcessRecorder(make, **ALL)
     with pytest.raises(RecordsNotWrittenError, match="OSError: no space"), recorder:
         pass
+
+
+class Full(RoundRecorder):
+    """The disk is full when the first rows come, and more rows than fit into a pipe are under way."""
+
+    def flush(self, now: float) -> None:
+        if now > 0:
+            raise OSError("no space")
+        super().flush(now)
+
+
+def test_a_writer_that_fails_in_the_middle_ends_the_run(job: SimulationJob, tmp_path: Path) -> None:
+    recorder = ProcessRecorder(partial(Full, tmp_path, job.scenario.entities), **ALL)
+    with time_limit(20), pytest.raises(RecordsNotWrittenError, match="OSError: no space"):
+        run(job, recorder)
+    assert recorder._process.exitcode == 1
 
 
 def test_a_writer_that_dies_is_told(job: SimulationJob, tmp_path: Path) -> None:
