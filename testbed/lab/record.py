@@ -1,7 +1,7 @@
 """What the lab started, written down before or as it starts, so that tear-down ends just that, even after a crash.
 
-In: kinds and facts (`process`, `link`, `bridge`, `container`, `systemd-unit`, `file`, `mounts`). Out: a file of JSON lines, read
-backwards by `undo`. Nothing is ever ended by a broad name: a process is known by its number and its start time.
+In: kinds and facts (`process`, `link`, `namespace`, `bridge`, `container`, `systemd-unit`, `file`, `mounts`). Out: a file of JSON
+lines, read backwards by `undo`. Nothing is ever ended by a broad name: a process is known by its number and its start time.
 """
 
 import json
@@ -105,6 +105,12 @@ def _undo_link(entry: dict[str, Any]) -> str | None:
     return run("ip", "link", "del", entry["name"])
 
 
+def _undo_namespace(entry: dict[str, Any]) -> str | None:
+    if not Path(f"/run/netns/{entry['name']}").exists():
+        return None
+    return run("ip", "netns", "del", entry["name"])
+
+
 def _undo_bridge(entry: dict[str, Any]) -> str | None:
     return run("ovs-vsctl", "--timeout=5", "--if-exists", "del-br", entry["name"])
 
@@ -131,6 +137,7 @@ def _undo_mounts(entry: dict[str, Any]) -> str | None:
 _UNDO = {
     "process": _undo_process,
     "link": _undo_link,
+    "namespace": _undo_namespace,
     "bridge": _undo_bridge,
     "container": _undo_container,
     "systemd-unit": _undo_unit,

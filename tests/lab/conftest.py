@@ -16,6 +16,7 @@ from testbed.lab.dockerd import ensure_docker
 from testbed.lab.machine import examine
 from testbed.lab.net import SERVICE_ADDRESS, Lab
 from testbed.lab.record import LabRecord
+from tests.support import recorded
 from tests.support.firewall_bench import Wire
 from tests.support.lab_traffic import once, run
 
@@ -37,9 +38,11 @@ def daemons() -> Iterator[None]:
     try:
         examine(record)
         ensure_docker(record)
+        problems = recorded.RECORD.undo()
+        assert not problems, problems
         yield
     finally:
-        problems = record.undo()
+        problems = [*recorded.RECORD.undo(), *record.undo()]
         assert not problems, problems
 
 

@@ -24,6 +24,7 @@ from tests.lab.test_images import CLIENT, Bench, eventually, run
 from tests.support.firewall_bench import SERVER, STREAM, TO_CLIENT, TO_SERVER, made
 from tests.support.firewall_bench import raw as whole_frames
 from tests.support.frames import ACK, frame, mac, tcp
+from tests.support.recorded import new_namespace
 
 pytestmark = pytest.mark.lab
 
@@ -44,7 +45,7 @@ class Site:
         self.rules = self.folder / "signatures"
         self.served.mkdir()
         self.rules.mkdir()
-        run("ip", "netns", "add", SERVER)
+        new_namespace(SERVER)
         self.server: subprocess.Popen[str] | None = None
         self.container: Any = None
 
@@ -56,7 +57,6 @@ class Site:
         volumes = {str(self.rules): {"bind": "/rules", "mode": "ro"}}
         given = {"MGMT_ADDRESS": f"{MANAGEMENT}/24", "SIGNATURES_FOLDER": "/rules", **environment}
         self.container = self.bench.start("antivirus", "av1", volumes, **given)
-        run("ip", "-n", SERVER, "link", "set", "lo", "up")
         self.plug()
         command = ["ip", "netns", "exec", SERVER, sys.executable, str(STREAM_SERVER), str(self.served)]
         self.server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -17,6 +17,7 @@ import pytest
 
 from tests.lab.test_images import CLIENT, Bench, eventually, run
 from tests.support.firewall_bench import SERVER, STREAM, TO_CLIENT, TO_SERVER, made
+from tests.support.recorded import new_namespace
 
 pytestmark = pytest.mark.lab
 
@@ -93,8 +94,7 @@ class Wire:
         (self.folder / "contentfilter.toml").write_text(config)
 
     def plug(self) -> None:
-        run("ip", "netns", "add", SERVER)
-        run("ip", "-n", SERVER, "link", "set", "lo", "up")
+        new_namespace(SERVER)
         self.cables()
 
     def restart(self) -> None:

@@ -26,6 +26,7 @@ import pytest
 from testbed.lab.dockerd import ensure_docker
 from testbed.lab.images import ensure_image, image_spec
 from tests.lab.test_images import eventually, run
+from tests.support.recorded import new_container, new_namespace
 
 pytestmark = pytest.mark.lab
 SO_RCVBUFFORCE = 33  # linux/socket.h; Python has no name for it
@@ -87,9 +88,8 @@ class Stretch:
         self.client = ensure_docker()
         self.folder = tempfile.TemporaryDirectory(prefix="enct-")
         self.containers: dict[str, Any] = {}
-        for namespace in (CLIENT, MIDDLE, SERVER):
-            run("ip", "netns", "add", namespace)
-            run("ip", "-n", namespace, "link", "set", "lo", "up")
+        for name in (CLIENT, MIDDLE, SERVER):
+            new_namespace(name)
         for part in ("all", "default"):  # the middle says nothing of its own
             run("ip", "netns", "exec", MIDDLE, "sysctl", "-qw", f"net.ipv6.conf.{part}.disable_ipv6=1")
         run("ip", "-n", MIDDLE, "link", "add", "hub", "type", "bridge", "mcast_snooping", "0")
@@ -106,9 +106,10 @@ class Stretch:
         """A container, with the settings of the first or second end."""
         like = like or name
         given = {"MGMT_ADDRESS": f"{MANAGEMENT[like]}/24", "PLAIN_SIDE": PLAIN_SIDE[like], "KEY_FILE": f"/keys/{name}"}
-        container = self.client.containers.create(
+        container = new_container(
+            self.client,
             ensure_image(self.client, "encryption"),
-            name=f"enct-{name}",
+            f"enct-{name}",
             volumes={self.folder.name: {"bind": "/keys", "mode": "ro"}},
             **image_spec("encryption").run_options({**given, **environment}, cpus=1),
         )

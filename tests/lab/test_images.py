@@ -15,6 +15,8 @@ import pytest
 
 from testbed.lab.dockerd import ensure_docker
 from testbed.lab.images import ensure_image, image_spec
+from testbed.lab.record import LabRecord
+from tests.support.recorded import new_container, new_namespace
 
 pytestmark = pytest.mark.lab
 
@@ -45,15 +47,12 @@ class Bench:
         self.made: list[Any] = []
         self.folder = tempfile.TemporaryDirectory(prefix="imgt-")
         os.chmod(self.folder.name, 0o755)  # functions that left root read it again at a reload
-        run("ip", "netns", "add", CLIENT)
-        run("ip", "-n", CLIENT, "link", "set", "lo", "up")
+        new_namespace(CLIENT)
 
     def start(self, image: str, name: str, volumes: dict[str, Any] | None = None, **environment: str) -> Any:
         tag = ensure_image(self.client, image)
         options = image_spec(image).run_options(environment)
-        container = self.client.containers.create(
-            tag, name=f"imgt-{name}", hostname=name, volumes=volumes or {}, **options
-        )
+        container = new_container(self.client, tag, f"imgt-{name}", hostname=name, volumes=volumes or {}, **options)
         self.made.append(container)
         container.start()
         container.reload()
@@ -170,3 +169,12 @@ def test_a_servant_lets_a_request_end_before_it_stops(bench: Bench) -> None:
         assert slow.communicate()[0] == "." * 9 + "\n"
     container.reload()
     assert container.attrs["State"]["ExitCode"] == 0
+
+
+def test_a_recorded_namespace_goes_and_may_be_gone() -> None:
+    record = LabRecord("tests-one")
+    record.add("namespace", name="imgt-left")
+    run("ip", "netns", "add", "imgt-left")
+    assert record.undo() == [] and "imgt-left" not in run("ip", "netns")
+    record.add("namespace", name="imgt-left")
+    assert record.undo() == [] and record.entries() == []

@@ -21,6 +21,7 @@ from testbed.lab.dockerd import ensure_docker
 from testbed.lab.images import ensure_image, image_spec
 from tests.lab.test_images import eventually, run
 from tests.support.frames import SYN, frame, mac, tcp
+from tests.support.recorded import new_container, new_namespace
 
 pytestmark = pytest.mark.lab
 
@@ -49,9 +50,8 @@ class Post:
         self.mail.mkdir()
         self.recorder: subprocess.Popen[bytes] | None = None
         self.container: Any = None
-        for namespace in (CLIENT, SERVER):
-            run("ip", "netns", "add", namespace)
-            run("ip", "-n", namespace, "link", "set", "lo", "up")
+        for name in (CLIENT, SERVER):
+            new_namespace(name)
         self.configure(configuration)
         self.container = self._started()
         self.serve(dies_after)
@@ -66,7 +66,7 @@ class Post:
         )
         volumes = {self.folder.name: {"bind": "/config", "mode": "ro"}}
         tag = ensure_image(docker, "spamfilter")
-        container = docker.containers.create(tag, name="spam-filter", hostname="sf1", volumes=volumes, **options)
+        container = new_container(docker, tag, "spam-filter", hostname="sf1", volumes=volumes, **options)
         container.start()
         return container
 

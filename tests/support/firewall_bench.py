@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.test_images import CLIENT, Bench, eventually, run
+from tests.support.recorded import new_namespace
 
 SERVER = "imgt-srv"
 MANAGEMENT = "10.254.0.12"
@@ -94,8 +95,7 @@ class Wire:
     def __init__(self) -> None:
         self.bench = Bench()
         self.echoes: list[Echo] = []
-        run("ip", "netns", "add", SERVER)
-        run("ip", "-n", SERVER, "link", "set", "lo", "up")
+        new_namespace(SERVER)
 
     def start(self, rules: str | None = OPEN, file: str = "rules.toml") -> Any:
         """A firewall with these rules, or with the image's own."""
