@@ -20,7 +20,7 @@ def read_slices(sections: list[Section], sfcs: int | None) -> tuple[tuple[Slice,
         name = section.get("name", TEXT)
         if name in (DEFAULT_SLICE, *(each.name for each in slices)):
             section.problems.add(section.at("name"), name, f'a name of its own, not "{DEFAULT_SLICE}"')
-        for i, sfc in enumerate(section.choices("sfcs", TEXT)):
+        for i, sfc in enumerate(section.choices("sfcs", TEXT) or ()):  # None where it is missing
             if sfc in slice_of or (sfcs is not None and sfc not in {f"s_{number}" for number in range(sfcs)}):
                 expected = f"an SFC, s_0 to s_{(sfcs or 1) - 1}, that is in no other slice"
                 section.problems.add(f"{section.at('sfcs')}[{i}]", sfc, expected)

@@ -141,5 +141,10 @@ def test_slices_cannot_share_more_than_there_is(spec: Any) -> None:
     ]
 
 
+def test_a_slice_without_sfcs_is_refused(spec: Any) -> None:
+    spec["slices"] = [{"name": "video", "node_share": 0.5, "bandwidth_share": 0.5}]
+    assert problems(spec) == ["slices[0].sfcs: missing: expected a list, each a text"]
+
+
 def test_an_empty_file_names_every_block() -> None:
     assert len(problems({})) == 8
