@@ -94,6 +94,8 @@ FRACTION = number(at_least=0, at_most=1)
 SHARE = Kind("a number greater than 0, at most 1", number(more_than=0, at_most=1).read)
 COUNT = whole(at_least=0)
 AT_LEAST_ONE = whole(at_least=1)
+LATITUDE = number(at_least=-90, at_most=90)
+LONGITUDE = number(at_least=-180, at_most=180)
 QUEUE = Kind("a whole number of at least 0, or -1 for no limit", whole(at_least=-1).read)
 
 

@@ -6,16 +6,38 @@ In: entities. Out: problems. Must not do: know of files.
 from collections.abc import Mapping
 from typing import Any
 
-from testbed.simulator.model.entities import Entities
-from testbed.simulator.specification.checks import AT_LEAST_ONE, COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, QUEUE, Kind
+from testbed.simulator.model.entities import DEFAULT_SLICE, Entities
+from testbed.simulator.specification.checks import (
+    AT_LEAST_ONE,
+    COUNT,
+    FRACTION,
+    LATITUDE,
+    LONGITUDE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    QUEUE,
+    SHARE,
+    Kind,
+    one_of,
+    whole,
+)
 from testbed.simulator.specification.problems import Problems
-from testbed.simulator.specification.slices import TOLERANCE
+from testbed.simulator.specification.slices import TOLERANCE, WEIGHTS
 
 
 def _each(kind: Kind[Any], names: str) -> dict[str, Kind[Any]]:
     return dict.fromkeys(names.split(), kind)
 
 
+def _read_priorities_order(value: object) -> int:
+    order = whole().read(value)
+    if order not in (1, 2, 3):
+        raise ValueError
+    return order
+
+
+PRIORITIES_ORDER = Kind("1 (latency), 2 (resource) or 3 (energy)", _read_priorities_order)
+RESOURCE = one_of("CPU", "Memory", "Network")
 BOUNDS: Mapping[str, Mapping[str, Kind[Any]]] = {
     "nodes": {**_each(POSITIVE, "cpu mem"), **_each(NOT_NEGATIVE, "energy_max energy_idle disk_delay")},
     "links": {
@@ -31,17 +53,19 @@ BOUNDS: Mapping[str, Mapping[str, Kind[Any]]] = {
         "max_share": AT_LEAST_ONE,
         "max_packet_queue": QUEUE,
         "remote_data_access_prob": FRACTION,
+        "resource_intensive": RESOURCE,
     },
-    "sfcs": {"max_latency": POSITIVE, "timeout": NOT_NEGATIVE},
+    "sfcs": {"max_latency": POSITIVE, "timeout": NOT_NEGATIVE, "priorities_order": PRIORITIES_ORDER},
     "users": {"latency": NOT_NEGATIVE, "bandwidth": POSITIVE, "loss_rate": FRACTION, "priority": COUNT},
     "data_sources": {
         **_each(NOT_NEGATIVE, "packet_interval burst_interval"),
         "packet_size": POSITIVE,
         "burst_size": AT_LEAST_ONE,
     },
-    "sfc_requests": _each(NOT_NEGATIVE, "arrival_time duration"),
-    "slices": _each(FRACTION, "node_share bandwidth_share"),
+    "sfc_requests": {"arrival_time": NOT_NEGATIVE, "duration": POSITIVE},
+    "slices": {**_each(FRACTION, "node_share bandwidth_share"), "weights": WEIGHTS},
 }
+LOCATION: Mapping[str, Kind[Any]] = {"latitude": LATITUDE, "longitude": LONGITUDE}
 REFERENCES: Mapping[str, Mapping[str, str]] = {
     "nodes": {"vnfs": "vnfs"},
     "links": {"source": "nodes", "target": "nodes"},
@@ -65,12 +89,7 @@ def check_entities(entities: Entities, problems: Problems) -> None:
     """Adds what is wrong. Paths are those of a saved file ("nodes[3].cpu")."""
     for kind, bounds in BOUNDS.items():
         for i, entity in enumerate(getattr(entities, kind).values()):
-            for attribute, bound in bounds.items():
-                value = getattr(entity, attribute)
-                try:
-                    bound.read(value)
-                except (ValueError, OverflowError):
-                    problems.add(f"{kind}[{i}].{attribute}", value, bound.expected)
+            _check_bounds(entity, bounds, f"{kind}[{i}]", problems)
     for kind, references in REFERENCES.items():
         for i, entity in enumerate(getattr(entities, kind).values()):
             for attribute, to in references.items():
@@ -78,7 +97,26 @@ def check_entities(entities: Entities, problems: Problems) -> None:
                 for name in [value] if isinstance(value, str) else sorted(value):
                     if name not in getattr(entities, to):
                         problems.add(f"{kind}[{i}].{attribute}", name, f"a name of {to}")
+    _check_nodes(entities, problems)
     _check_groups(entities, problems)
+    _check_slices(entities, problems)
+
+
+def _check_bounds(entity: object, bounds: Mapping[str, Kind[Any]], path: str, problems: Problems) -> None:
+    for attribute, bound in bounds.items():
+        value = getattr(entity, attribute)
+        try:
+            bound.read(value)
+        except (ValueError, OverflowError):
+            problems.add(f"{path}.{attribute}", value, bound.expected)
+
+
+def _check_nodes(entities: Entities, problems: Problems) -> None:
+    for i, node in enumerate(entities.nodes.values()):
+        if node.energy_idle > node.energy_max:
+            problems.add(f"nodes[{i}].energy_idle", node.energy_idle, f"at most energy_max, {node.energy_max:g}")
+        if node.location is not None:
+            _check_bounds(node.location, LOCATION, f"nodes[{i}].location", problems)
 
 
 def _check_groups(entities: Entities, problems: Problems) -> None:
@@ -97,7 +135,15 @@ def _check_groups(entities: Entities, problems: Problems) -> None:
                 problems.add(
                     f"users[{i}].ingress_egress.{sfc_name}", list(ends), "two names of nodes, by a name of sfcs"
                 )
+
+
+def _check_slices(entities: Entities, problems: Problems) -> None:
+    """The default slice alone may have nothing: where all SFCs are in others."""
+    in_use = {sfc.slice for sfc in entities.sfcs.values()}
     for share in ("node_share", "bandwidth_share"):
+        for i, each in enumerate(entities.slices.values()):
+            if getattr(each, share) == 0 and (each.name != DEFAULT_SLICE or each.name in in_use):
+                problems.add(f"slices[{i}].{share}", 0, SHARE.expected)
         total = sum(getattr(each, share) for each in entities.slices.values())
         if total > 1 + TOLERANCE:
             problems.add("slices", total, f"{share} that sum to 1 at most")

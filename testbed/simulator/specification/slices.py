@@ -30,7 +30,7 @@ def read_slices(sections: list[Section], sfcs: int | None) -> tuple[tuple[Slice,
             if share is not None and share > left[key] + TOLERANCE:
                 section.problems.add(section.at(key), share, f"at most {left[key]:g}, which other slices leave")
             left[key] = max(0.0, left[key] - (share or 0.0))
-        weights = section.get("weights", _WEIGHTS, None)
+        weights = section.get("weights", WEIGHTS, None)
         slices.append(Slice(name, shares["node_share"], shares["bandwidth_share"], weights))
         section.close()
     in_default = sfcs is None or len(slice_of) < sfcs
@@ -42,7 +42,7 @@ def read_slices(sections: list[Section], sfcs: int | None) -> tuple[tuple[Slice,
 def _read_weights(value: object) -> tuple[float, float, float] | None:
     if value is None:
         return None
-    if not isinstance(value, list) or len(value) != 3:
+    if not isinstance(value, list | tuple) or len(value) != 3:
         raise ValueError
     latency, capacity, energy = (number(at_least=0).read(each) for each in value)
     if latency + capacity + energy <= 0:
@@ -50,4 +50,4 @@ def _read_weights(value: object) -> tuple[float, float, float] | None:
     return latency, capacity, energy
 
 
-_WEIGHTS = Kind("three numbers of at least 0 (latency, capacity, energy), not all 0", _read_weights)
+WEIGHTS = Kind("three numbers of at least 0 (latency, capacity, energy), not all 0", _read_weights)

@@ -10,18 +10,18 @@ from testbed.simulator.specification.checks import (
     AT_LEAST_ONE,
     COUNT,
     FRACTION,
+    LATITUDE,
+    LONGITUDE,
     NOT_NEGATIVE,
     POSITIVE,
     QUEUE,
     REQUIRED,
     TEXT,
-    Kind,
     Section,
-    number,
     one_of,
     whole,
 )
-from testbed.simulator.specification.consistency import WITHOUT_BURSTS
+from testbed.simulator.specification.consistency import PRIORITIES_ORDER, RESOURCE, WITHOUT_BURSTS
 from testbed.simulator.specification.problems import Problems, read_json
 from testbed.simulator.specification.slices import read_slices
 from testbed.simulator.specification.specs import (
@@ -35,18 +35,6 @@ from testbed.simulator.specification.specs import (
     UserSpecs,
     VnfSpecs,
 )
-
-RESOURCES = ("CPU", "Memory", "Network")
-
-
-def _read_priorities_order(value: object) -> int:
-    order = whole().read(value)
-    if order not in (1, 2, 3):
-        raise ValueError
-    return order
-
-
-_PRIORITIES_ORDER = Kind("1 (latency), 2 (resource) or 3 (energy)", _read_priorities_order)
 
 
 def load_specs(path: Path | str) -> Specs:
@@ -125,8 +113,8 @@ def _location(section: Section) -> tuple[Location, float]:
     place = Location(
         name=name,
         key=section.get("key", TEXT, name),
-        latitude=section.get("latitude", number(at_least=-90, at_most=90)),
-        longitude=section.get("longitude", number(at_least=-180, at_most=180)),
+        latitude=section.get("latitude", LATITUDE),
+        longitude=section.get("longitude", LONGITUDE),
     )
     weight = section.get("node_prob", FRACTION, 1.0)
     section.close()
@@ -148,7 +136,7 @@ def _vnf(section: Section) -> VnfSpecs:
         shutdown_ipt=section.choices("shutdown_ipt", NOT_NEGATIVE),
         timeout=section.choices("timeout", NOT_NEGATIVE),
         max_packet_queue=section.choices("max_packet_queue", QUEUE, (-1,)),
-        resource_intensive=section.choices("resource_intensive", one_of(*RESOURCES), ("CPU",)),
+        resource_intensive=section.choices("resource_intensive", RESOURCE, ("CPU",)),
     )
     section.close()
     return result
@@ -160,7 +148,7 @@ def _sfc(section: Section) -> SfcSpecs:
         max_latency=section.choices("max_latency", POSITIVE),
         priority=section.choices("priority", whole()),
         timeout=section.choices("timeout", NOT_NEGATIVE),
-        priorities_order=section.choices("priorities_order", _PRIORITIES_ORDER, (1,)),
+        priorities_order=section.choices("priorities_order", PRIORITIES_ORDER, (1,)),
         lifetime=section.choices("lifetime", POSITIVE, ()),
     )
     section.close()

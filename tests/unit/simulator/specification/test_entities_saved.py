@@ -42,7 +42,7 @@ def some_entities(draw: st.DrawFn) -> Entities:
     made: dict[str, list[Any]] = {
         "nodes": [
             Node(
-                name, -1, draw(types), number(), number(), 0.0, 0.1, number(), draw(st.sampled_from([None, place])), vs
+                name, -1, draw(types), number(), number(), 0.1, 0.1, number(), draw(st.sampled_from([None, place])), vs
             )
             for name, vs in zip(nodes, (frozenset(), frozenset(vnfs), frozenset(vnfs[:1])), strict=False)
         ],
@@ -69,7 +69,7 @@ def some_entities(draw: st.DrawFn) -> Entities:
         "users": [User(name, nodes[0], 0.0, number(), 0.0, draw(COUNT), dict.fromkeys(sfcs, pair)) for name in users],
         "data_sources": [DataSource(name, number(), number(), draw(NOT_NEGATIVE), 1 + draw(COUNT)) for name in sources],
         "sfc_requests": [SfcRequest("r", users[0], sfcs[0], 0, draw(NOT_NEGATIVE), sources[-1], *pair, number())],
-        "slices": [Slice("default", 0.1, 0.0, draw(st.sampled_from([None, (0.1, 0.2, 0.3)])))],
+        "slices": [Slice("default", 0.1, 0.2, draw(st.sampled_from([None, (0.1, 0.2, 0.3)])))],
     }
     return Entities(**{kind: {each.name: each for each in values} for kind, values in made.items()})
 
@@ -127,7 +127,40 @@ def test_what_does_not_fit_together_is_all_said(entities: Entities) -> None:
         'sfc_requests[2].user: "u_99": expected a name of users',
         'sfcs[0].vnfs: ["v_0", "v_0"]: expected at least one VNF, each of another type',
         "slices: 1.5: expected node_share that sum to 1 at most",
+        "slices[1].bandwidth_share: 0: expected a number greater than 0, at most 1",
     ]
+
+
+def test_what_specs_do_not_take_is_refused_here_too(entities: Entities) -> None:
+    value = to_json(entities)
+    place = {"name": "x", "key": "x", "latitude": 91, "longitude": -181}
+    value["nodes"][0] |= {"energy_max": 50, "energy_idle": 60, "location": place}
+    value["vnfs"][0]["resource_intensive"] = "Disk"
+    value["sfcs"][0]["priorities_order"] = 9
+    value["sfc_requests"][0] |= {"arrival_time": -1, "duration": 0}
+    value["slices"][0] |= {"node_share": 0, "weights": [1, -1, 1]}
+    assert problems(value) == [
+        'vnfs[0].resource_intensive: "Disk": expected one of "CPU", "Memory", "Network"',
+        "sfcs[0].priorities_order: 9: expected 1 (latency), 2 (resource) or 3 (energy)",
+        "sfc_requests[0].arrival_time: -1.0: expected a number of at least 0",
+        "sfc_requests[0].duration: 0.0: expected a number greater than 0",
+        "slices[0].weights: [1.0, -1.0, 1.0]: expected three numbers of at least 0 (latency, capacity, energy), not all 0",
+        "nodes[0].energy_idle: 60.0: expected at most energy_max, 50",
+        "nodes[0].location.latitude: 91.0: expected a number from -90 to 90",
+        "nodes[0].location.longitude: -181.0: expected a number from -180 to 180",
+        "slices[0].node_share: 0: expected a number greater than 0, at most 1",
+    ]
+
+
+def test_the_default_slice_may_have_nothing_where_all_chains_are_in_others(entities: Entities) -> None:
+    value = to_json(entities)
+    value["slices"] = [
+        {"name": "all", "node_share": 1, "bandwidth_share": 1},
+        {"name": "default", "node_share": 0, "bandwidth_share": 0},
+    ]
+    for sfc in value["sfcs"]:
+        sfc["slice"] = "all"
+    assert from_json(value).slices["default"].node_share == 0
 
 
 def test_a_name_that_stands_twice_is_refused(entities: Entities) -> None:
