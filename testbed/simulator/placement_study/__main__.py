@@ -5,9 +5,12 @@ what the columns mean.
 """
 
 import argparse
+import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from testbed.simulator.placement.base import Placement
 from testbed.simulator.placement.LPPPlacement import LPPPlacement
@@ -64,19 +67,31 @@ def _progress(text: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m testbed.simulator.placement_study", description=__doc__)
     add = parser.add_argument
-    add("--networks", nargs="+", default=["abilene", "geant", "germany50"], help="of SNDlib, with demands")
-    add("--requests", type=int, default=12, help="a window's (default 12)")
-    add("--seeds", type=int, nargs="+", default=[0, 1], help="of the requests drawn (default 0 1)")
+    add(
+        "--networks",
+        type=_network,
+        nargs="+",
+        default=["abilene", "geant", "germany50"],
+        help="of SNDlib, with demands",
+    )
+    add("--requests", type=_whole(1), default=12, help="a window's (default 12)")
+    add("--seeds", type=_whole(0), nargs="+", default=[0, 1], help="of the requests drawn (default 0 1)")
     add(
         "--algorithms",
+        type=_algorithm,
         nargs="+",
         default=list(DEFAULT),
         help=f"names as in a simulation's file, or of {', '.join(VARIANTS)}",
     )
-    add("--time-limit", type=float, default=15.0, help="seconds that LPP may take for a scene (default 15)")
-    add("--headroom", type=float, default=ROOM.headroom, help="link capacity over routed demand")
-    add("--cpu-room", type=float, default=ROOM.cpu_room, help="CPU over what is needed with two requests an instance")
-    add("--latency", type=float, default=ROOM.latency, help="max_latency over diameter and service")
+    add("--time-limit", type=_positive, default=15.0, help="seconds that LPP may take for a scene (default 15)")
+    add("--headroom", type=_positive, default=ROOM.headroom, help="link capacity over routed demand")
+    add(
+        "--cpu-room",
+        type=_positive,
+        default=ROOM.cpu_room,
+        help="CPU over what is needed with two requests an instance",
+    )
+    add("--latency", type=_positive, default=ROOM.latency, help="max_latency over diameter and service")
     add(
         "--order",
         type=int,
@@ -84,8 +99,54 @@ def _parser() -> argparse.ArgumentParser:
         default=ROOM.order,
         help="priorities_order of all chains (default 1: latency); 0: all three in turn",
     )
-    add("--csv", type=Path, help="write the table here")
+    add("--csv", type=_new_file, help="write the table here")
     return parser
+
+
+def _network(text: str) -> str:
+    try:
+        scene.read(text)
+    except ValueError as problem:
+        _refuse(str(problem))
+    return text
+
+
+def _algorithm(text: str) -> str:
+    try:
+        _made(text)
+    except ValueError as problem:
+        _refuse(str(problem))
+    return text
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            _refuse(f"{text!r}: expected a whole number of at least {least}")
+        return int(text)
+
+    return read
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        _refuse(f"{text!r}: expected a number greater than 0")
+    return value
+
+
+def _new_file(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        _refuse(f"{text!r}: expected a file in a folder that is there")
+    return path
+
+
+def _refuse(problem: str) -> NoReturn:
+    raise argparse.ArgumentTypeError(problem)
 
 
 if __name__ == "__main__":

@@ -56,3 +56,25 @@ def test_table_and_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     header, smart, best = path.read_text().splitlines()
     assert header.startswith("network;algorithm;accepted") and smart.startswith("abilene;SmartPlacement;1.0")
     assert best.split(";")[header.split(";").index("gap_same")] == "0.0"
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("--networks nope", "argument --networks: network 'nope': expected one of SNDlib's"),
+        ("--requests 0", "argument --requests: '0': expected a whole number of at least 1"),
+        ("--requests -3", "argument --requests: '-3': expected a whole number of at least 1"),
+        ("--seeds 1 -1", "argument --seeds: '-1': expected a whole number of at least 0"),
+        ("--algorithms Nope", "argument --algorithms: placement 'Nope': neither one of ours"),
+        ("--time-limit 0", "argument --time-limit: '0': expected a number greater than 0"),
+        ("--headroom nan", "argument --headroom: 'nan': expected a number greater than 0"),
+        ("--cpu-room much", "argument --cpu-room: 'much': expected a number greater than 0"),
+        ("--latency inf", "argument --latency: 'inf': expected a number greater than 0"),
+        ("--csv nowhere/table.csv", "argument --csv: 'nowhere/table.csv': expected a file in a folder that is there"),
+    ],
+)
+def test_arguments_that_are_wrong(words: str, problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 2
+    assert problem in capsys.readouterr().err
