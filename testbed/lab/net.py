@@ -104,6 +104,7 @@ class Lab:
         if self.record.entries():
             raise RuntimeError(f"a lab named {self.name!r} is up or was not ended: ./scripts/lab down")
         self._mine = True
+        self._forget()
         setLogLevel("error")
         self.machine = examine(self.record)
         for line in self.machine.lines():
@@ -136,11 +137,15 @@ class Lab:
             self.net.stop()
             self.net = None
         problems = self.record.undo()
-        for path in self.record.folder.glob("controller.sqlite*"):
-            path.unlink()
+        self._forget()
         for problem in problems:
             self.say(f"could not end {problem}")
         return problems
+
+    def _forget(self) -> None:
+        """What a controller knew of a lab that is gone."""
+        for path in self.record.folder.glob("controller.sqlite*"):
+            path.unlink()
 
     def _build(self, machine: Machine) -> None:
         kind = NetemTrunk if machine.netem else DelayLineTrunk

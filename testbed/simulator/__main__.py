@@ -6,9 +6,12 @@ failed, 2 for bad input (nothing is run), 130 after Ctrl-C (what was written sta
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from testbed.simulator import compiled, runner
@@ -109,28 +112,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"simulator: {problem}", file=sys.stderr)
         return 2
-    return _run(job, chosen.jobs, chosen.quiet, debug)
+    return _run(replace(job, debug=debug), chosen.jobs, chosen.quiet)
 
 
-def _run(job: runner.Job, jobs: int, quiet: bool, debug: bool) -> int:
+def _run(job: runner.Job, jobs: int, quiet: bool) -> int:
     simulation = job.scenario.parameters
+    try:
+        if runner.clear(job.results):
+            print(f"results of an earlier run were in {job.results}: they are replaced")
+    except OSError as problem:
+        print(f"simulator: --path_result_files: {problem}: expected a folder that can be written to", file=sys.stderr)
+        return 2
     print(f"engine: {compiled.described()}")
+    if job.debug:
+        runner.say_what_is_done()
     bar = Bar(simulation.total_time, simulation.num_rounds, quiet)
+    before = signal.signal(signal.SIGTERM, _terminated)
     try:
         with bar:
             results = runner.run(job, jobs, bar.told)
     except runner.RoundFailedError as problem:
-        print(f"simulator: {problem if debug else str(problem).splitlines()[0]}", file=sys.stderr)
-        if job.errors is not None:
+        print(f"simulator: {problem if job.debug else str(problem).splitlines()[0]}", file=sys.stderr)
+        if job.errors is not None and job.errors.exists():
             print(f"simulator: the traceback is in {job.errors}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"simulator: stopped; what was written is in {job.results}", file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     for number, result in enumerate(results):
         print(_summary(number, result))
     print(f"results: {job.results}")
     return 0
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave by the way that ends the rounds' processes and closes their files."""
+    sys.exit(128 + number)
 
 
 def _summary(number: int, result: RoundResult) -> str:

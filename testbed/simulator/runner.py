@@ -4,8 +4,12 @@ In: a Scenario, parameters with the algorithms' names, folders. Out: `Entities/`
 round's RoundResult. A round that fails leaves what it has written, and its traceback in the error folder.
 """
 
+import contextlib
+import logging
 import multiprocessing
 import os
+import re
+import shutil
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +20,13 @@ from typing import Any
 
 from testbed.simulator.engine.core import Core
 from testbed.simulator.engine.reference import ReferenceCore
+from testbed.simulator.model.entities import Entities
 from testbed.simulator.placement.base import Placement
 from testbed.simulator.placement.registry import find as find_placement
 from testbed.simulator.records.entities import Outcome, write_end, write_entities, write_process_time
 from testbed.simulator.records.process import ProcessRecorder
+from testbed.simulator.records.sheets import SHEETS
+from testbed.simulator.records.tables import ENTITY_TABLES, ROUND_TABLES
 from testbed.simulator.records.writer import RoundRecorder
 from testbed.simulator.scaling.base import Scaling
 from testbed.simulator.scaling.registry import find as find_scaling
@@ -27,6 +34,7 @@ from testbed.simulator.simulation.round import Round, RoundResult, Scenario
 from testbed.simulator.specification.arguments import check_arguments
 from testbed.simulator.specification.parameters import Parameters
 
+OF_A_RUN = re.compile(r"Entities|Round_\d+")
 Progress = Callable[[int, float, int], None]
 """Told a round's number, its simulated time and its packets so far."""
 
@@ -34,7 +42,7 @@ Progress = Callable[[int, float, int], None]
 @dataclass(frozen=True, slots=True)
 class Job:
     """All that the rounds of one simulation need. `pictures`: of placements; `errors`: where tracebacks go.
-    `reference`: run on the SimPy core."""
+    `reference`: run on the SimPy core. `debug`: say what is done."""
 
     scenario: Scenario
     parameters: Parameters
@@ -44,6 +52,7 @@ class Job:
     errors: Path | None = None
     file: str = ""
     reference: bool = False
+    debug: bool = False
 
 
 class RoundFailedError(RuntimeError):
@@ -84,8 +93,9 @@ def run_round(job: Job, number: int, progress: Progress | None = None) -> RoundR
     except Exception as problem:
         text = traceback.format_exc()
         if job.errors is not None:
-            job.errors.mkdir(parents=True, exist_ok=True)
-            (job.errors / f"round_{number}.txt").write_text(text)
+            with contextlib.suppress(OSError):  # what went wrong first is what is told
+                job.errors.mkdir(parents=True, exist_ok=True)
+                (job.errors / f"round_{number}.txt").write_text(text)
         raise RoundFailedError(f"round {number}: {type(problem).__name__}: {problem}\n{text}") from problem
 
 
@@ -105,7 +115,7 @@ def _run_round(job: Job, number: int, folder: Path, progress: Progress | None) -
     life = one.lifecycle
     sfcs = sorted([*life.ended_sfcs, *one.state.sfc_instances.values()], key=lambda each: each.number)
     vnfs = sorted([*life.ended_vnfs, *one.state.vnf_instances.values()], key=lambda each: each.number)
-    write_end(folder, sfcs, vnfs, simulation.log_format)
+    write_end(folder, sfcs, vnfs, life.served, simulation.log_format)
     result.seconds = perf_counter() - began
     write_process_time(folder, result.seconds)
     result.outcomes = {name: instance.name for name, instance in life.placed.items()}
@@ -126,6 +136,39 @@ def _recorder(job: Job, folder: Path) -> RoundRecorder | ProcessRecorder:
     return ProcessRecorder(make, **logs)
 
 
+def clear(results: Path) -> bool:
+    """Make the folder of results, without those of an earlier run, which would be read as this one's. True where there were some.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    results.mkdir(parents=True, exist_ok=True)
+    old = [each for each in results.iterdir() if each.is_dir() and OF_A_RUN.fullmatch(each.name)]
+    for folder in old:
+        for table in (*ENTITY_TABLES, *ROUND_TABLES):
+            for sheet in SHEETS.values():
+                (folder / (table + sheet.suffix)).unlink(missing_ok=True)
+        (folder / "process_time.txt").unlink(missing_ok=True)
+        shutil.rmtree(folder / "Images", ignore_errors=True)
+        with contextlib.suppress(OSError):  # what else is in it is somebody's
+            folder.rmdir()
+    return bool(old)
+
+
+def _all_at_once(entities: Entities) -> Entities:
+    """Without time windows all requests come at 0 (document, "time_window")."""
+    requests = {name: replace(each, arrival_time=0.0) for name, each in entities.sfc_requests.items()}
+    return replace(entities, sfc_requests=requests)
+
+
+def say_what_is_done() -> None:
+    """From now on, this process says on stderr what is placed and scaled, and why."""
+    log = logging.getLogger("testbed.simulator")
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    log.handlers = [logging.StreamHandler()]
+
+
 def run(job: Job, jobs: int = 1, progress: Progress | None = None) -> list[RoundResult]:
     """All rounds, `jobs` at a time.
 
@@ -134,14 +177,10 @@ def run(job: Job, jobs: int = 1, progress: Progress | None = None) -> list[Round
         RoundFailedError: a round failed.
     """
     algorithms(job)
-    job.results.mkdir(parents=True, exist_ok=True)
+    clear(job.results)
     simulation = job.scenario.parameters
-    folder, entities, form, links = (
-        job.results / "Entities",
-        job.scenario.entities,
-        simulation.log_format,
-        simulation.log_link_entity,
-    )
+    folder, form, links = job.results / "Entities", simulation.log_format, simulation.log_link_entity
+    entities = job.scenario.entities if simulation.time_window else _all_at_once(job.scenario.entities)
     write_entities(folder, entities, log_format=form, links=links)
     numbers = range(simulation.num_rounds)
     if jobs == 1 or len(numbers) == 1:
@@ -149,7 +188,7 @@ def run(job: Job, jobs: int = 1, progress: Progress | None = None) -> list[Round
     else:
         results = _in_processes(job, numbers, min(jobs, len(numbers)), progress)
     outcomes = {name: Outcome(instance) for name, instance in results[0].outcomes.items()}
-    write_entities(folder, entities, outcomes, form, links)
+    write_entities(folder, entities, outcomes, form, links, results[0].at_node)
     return results
 
 
@@ -176,6 +215,8 @@ def _in_processes(job: Job, numbers: Sequence[int], jobs: int, progress: Progres
 
 
 def _work(job: Job, number: int, told: Any) -> RoundResult:
+    if job.debug:
+        say_what_is_done()
     return run_round(job, number, lambda *seen: told.put(seen))
 
 

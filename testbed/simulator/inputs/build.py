@@ -15,8 +15,6 @@ from testbed.simulator.model.entities import DataSource, Entities, Link, Node, N
 from testbed.simulator.specification.consistency import check_entities
 from testbed.simulator.specification.problems import Problems
 
-TIMEOUT_MS = 10_000.0
-
 
 @dataclass(frozen=True, slots=True)
 class Capacities:
@@ -38,13 +36,14 @@ def build(
     network: Network, functions: Functions, source: DataSource, total_time: float, random: numpy.random.Generator,
     capacities: Capacities = Capacities(),
 ) -> Entities:  # fmt: skip
-    """Entities: every user asks for one chain at random, from 0 on, for the whole time.
+    """Entities: every user asks for one chain at random, from 0 on, for the whole time. A chain lives as long as its request: gaps
+    of recorded traces are longer than any time-out that one would choose.
 
     Raises:
         SpecificationError: they do not fit together.
     """
     nodes = _nodes(network, functions, capacities)
-    sfcs = [Sfc(f"s_{i}", chain, capacities.max_latency, 1, TIMEOUT_MS) for i, chain in enumerate(functions.chains)]
+    sfcs = [Sfc(f"s_{i}", chain, capacities.max_latency, 1, total_time) for i, chain in enumerate(functions.chains)]
     core = f"n_{network.core}"
     users = [
         User(

@@ -1,4 +1,4 @@
-"""The order of a time window's requests by how much their chains have in common.
+"""The order of a time window's requests: by their priority, then by how much their chains have in common.
 
 In: requests, and their SFCs. Out: the same requests in an order. Must not do: place.
 
@@ -40,3 +40,16 @@ def ordered(requests: Sequence[SfcRequest], sfcs: Mapping[str, Sfc], order: str)
         last = result[-1].sfc
         result.append(left.pop(min(range(len(left)), key=lambda number: degree[last, left[number].sfc])))
     return result
+
+
+def by_priority(requests: Sequence[SfcRequest], sfcs: Mapping[str, Sfc], order: str) -> list[SfcRequest]:
+    """The greatest priority first (document, user "priority"); requests of one priority as `ordered` has them.
+
+    Raises:
+        ValueError: another order.
+    """
+    return [
+        each
+        for priority in sorted({each.priority for each in requests}, reverse=True)
+        for each in ordered([one for one in requests if one.priority == priority], sfcs, order)
+    ]

@@ -5,6 +5,7 @@ In: the entities, what became of the requests, and instances as they are at the 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from testbed.simulator.model.entities import Entities, Link, SfcRequest, User
@@ -29,9 +30,10 @@ def write_entities(
     outcomes: Mapping[str, Outcome] | None = None,
     log_format: str = "csv",
     links: bool = True,
+    at_node: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the folder Entities, which is made; `outcomes` by the requests' names, after a run; without `links`, their file has a
-    header only."""
+    """Write the folder Entities, which is made; `outcomes` by the requests' names and `at_node`, where users are, after a run;
+    without `links`, their file has a header only."""
     of_users: dict[str, list[SfcRequest]] = {name: [] for name in entities.users}
     for request in entities.sfc_requests.values():
         of_users.setdefault(request.user, []).append(request)
@@ -53,7 +55,10 @@ def write_entities(
         "sfcs": [
             (each.name, each.max_latency, each.priority, each.timeout, each.vnfs) for each in entities.sfcs.values()
         ],
-        "users": [_user(each, of_users[each.name]) for each in entities.users.values()],
+        "users": [
+            _user(each, (at_node or {}).get(each.name, each.node), of_users[each.name])
+            for each in entities.users.values()
+        ],
         "vnfs": [
             (
                 *(each.name, each.cpu, each.mem, each.max_share, each.min_bandwidth, each.packet_mem_demand),
@@ -71,14 +76,16 @@ def write_end(
     folder: Path,
     sfc_instances: Iterable[SfcInstance],
     vnf_instances: Iterable[VnfInstance],
+    served: Mapping[str, Sequence[str]],
     log_format: str = "csv",
 ) -> None:
-    """Write a round's sfc_instance_entities and vnf_instances_entities: whoever is given, ended or not."""
+    """Write a round's sfc_instance_entities and vnf_instances_entities: whoever is given, ended or not. `served`: by SFC instance,
+    the requests that it was for."""
     rows: dict[str, Rows] = {
         "sfc_instance_entities": [
             (
                 *(each.name, each.sfc.name, each.sfc.timeout, each.slice, each.accepts, each.active),
-                *(list(each.requests), each.ingress, each.egress, _links(each)),
+                *(list(served.get(each.name, ())), each.ingress, each.egress, _links(each)),
                 [one.name for one in each.vnf_instances],
             )
             for each in sfc_instances
@@ -115,16 +122,23 @@ def _request(request: SfcRequest, outcome: Outcome) -> tuple[object, ...]:
     )
 
 
-def _user(user: User, requests: Sequence[SfcRequest]) -> tuple[object, ...]:
+def _user(user: User, node: str, requests: Sequence[SfcRequest]) -> tuple[object, ...]:
     ends = {
         sfc: {"ingress_node": ingress, "egress_node": egress} for sfc, (ingress, egress) in user.ingress_egress.items()
     }
     sfcs = list(dict.fromkeys(each.sfc for each in requests))
-    return (user.name, user.node, user.node, user.latency, user.bandwidth, user.loss_rate, sfcs, ends, user.priority)
+    return (user.name, node, user.node, user.latency, user.bandwidth, user.loss_rate, sfcs, ends, user.priority)
 
 
-def _links(instance: SfcInstance) -> list[str]:
-    return list(dict.fromkeys(link.name for route in instance.routes.values() for link in route))
+def _links(instance: SfcInstance) -> dict[str, object]:
+    """By where packets come from (`ingress`, or the VNF before): the link; none within a node; a list where there are several."""
+    found: dict[str, object] = {}
+    for position in range(len(instance.stages) + 1):
+        pairs = product(instance.nodes_at(position - 1), instance.nodes_at(position))
+        links = list(dict.fromkeys(link.name for pair in pairs for link in instance.routes.get(pair, ())))
+        name = instance.sfc.vnfs[position - 1] if position else "ingress"
+        found[name if name not in found else f"{name} ({position})"] = links if len(links) > 1 else "".join(links)
+    return found
 
 
 def _ms(instructions: float, instance: VnfInstance) -> int:

@@ -4,6 +4,7 @@ In: an Observation. Out: actions with reasons, which the simulation tries in ord
 Must not do: change anything itself.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,9 +90,21 @@ Action = Resize | AddReplica | RemoveReplica
 
 class Scaling(ABC):
     """Base of all scaling algorithms. A subclass's `__init__` takes what its `parameters` may hold, as keyword arguments with
-    types and defaults, and calls `super().__init__(monitor_interval, monitor_window_size)`."""
+    types and defaults, and calls `super().__init__(monitor_interval, monitor_window_size)`.
+
+    Args:
+        monitor_interval: ms between two questions what to change.
+        monitor_window_size: ms back that are looked at; the interval where it is None or 0.
+
+    Raises:
+        ValueError: an interval that is not positive, or a negative window.
+    """
 
     def __init__(self, monitor_interval: float = 100.0, monitor_window_size: float | None = None) -> None:
+        if not 0 < monitor_interval < math.inf:
+            raise ValueError(f"monitor_interval: {monitor_interval!r}: expected ms greater than 0")
+        if not 0 <= (monitor_window_size or 0.0) < math.inf:
+            raise ValueError(f"monitor_window_size: {monitor_window_size!r}: expected ms, or 0 for the interval")
         self.monitor_interval = monitor_interval
         self.monitor_window_size = monitor_window_size or monitor_interval
 

@@ -22,7 +22,8 @@ Packets = Callable[[SfcRequest], Iterator[tuple[float, float]]]
 
 
 class Lifecycle:
-    """Carries plans out. `flows`: by request, as long as its packets are created; `numbers`: of requests.
+    """Carries plans out. `flows`: by request, as long as its packets are created; `numbers`: of requests;
+    `placed`: by request, its SFC instance; `served`: by SFC instance, all requests that it is or was for.
 
     Args:
         packets: a request's gaps and sizes; None where no packets are simulated.
@@ -33,6 +34,7 @@ class Lifecycle:
         self.state, self.core, self.recorder, self.packets, self.until = state, core, recorder, packets, until
         self.flows: dict[str, Flow] = {}
         self.placed: dict[str, SfcInstance] = {}
+        self.served: dict[str, list[str]] = {}
         self.ended_sfcs: list[SfcInstance] = []
         self.ended_vnfs: list[VnfInstance] = []
         self.numbers = {name: number for number, name in enumerate(state.entities.sfc_requests)}
@@ -60,6 +62,7 @@ class Lifecycle:
                     now + instance.sfc.lifetime, partial(self.end_sfc, instance, "SFC_INSTANCE_LIFETIME_ENDED")
                 )
         self.placed[request.name] = instance
+        self.served.setdefault(instance.name, []).append(request.name)
         number = self.numbers[request.name]
         self.recorder.placed(number, instance.name)
         self.recorder.event(

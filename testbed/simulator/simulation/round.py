@@ -4,6 +4,7 @@ In: entities, parameters, algorithms, a recorder. Out: the recorder's files by t
 input do the same; only times that are measured on the machine (`Total_Alg_Time`) differ.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +22,7 @@ from testbed.simulator.model.instances import SfcInstance
 from testbed.simulator.model.plans import OverCommitError, Plan, Refused
 from testbed.simulator.model.state import State
 from testbed.simulator.placement.base import Placement
-from testbed.simulator.placement.similarity import ordered
+from testbed.simulator.placement.similarity import by_priority, ordered
 from testbed.simulator.scaling.base import Scaling
 from testbed.simulator.simulation.chance import Chance
 from testbed.simulator.simulation.energy import total_watts
@@ -30,6 +31,7 @@ from testbed.simulator.simulation.monitor import Monitor
 from testbed.simulator.simulation.scaler import Scaler
 from testbed.simulator.specification.parameters import SimulationParameters
 
+log = logging.getLogger(__name__)
 PROGRESS_STEPS = 200
 Flows = Mapping[tuple[str, str], tuple[NDArray, NDArray]]  # type: ignore[type-arg]  # gaps and sizes by user and SFC
 
@@ -48,7 +50,7 @@ class Scenario:
 @dataclass(slots=True)
 class RoundResult:
     """What came of a round. Packets by fate; requests placed and not; the machine's seconds; `outcomes`: a placed
-    request's SFC instance."""
+    request's SFC instance; `at_node`: where users are at the end."""
 
     created: int = 0
     processed: int = 0
@@ -62,6 +64,7 @@ class RoundResult:
     algorithm_s: float = 0.0
     seconds: float = 0.0
     outcomes: dict[str, str] = field(default_factory=dict)
+    at_node: dict[str, str] = field(default_factory=dict)
     placement: list[str] = field(default_factory=list)  # what it reported of each window that had requests
 
     @property
@@ -118,6 +121,10 @@ class Round:
         """Simulate from 0 to `total_time`."""
         self._schedule()
         self.core.run(self.parameters.total_time)
+        for request in self._waiting:
+            if request.arrival_time <= self.parameters.total_time:
+                self.result.refused[request.name] = "it came after the last time window"
+                self._tell_request("SFC_REQUEST_NOT_PLACED", request)
         self.core.close(self.state.vnf_instances.values())
         for instance in [*self.lifecycle.ended_sfcs, *self.state.sfc_instances.values()]:
             self.result.created += instance.created
@@ -126,6 +133,7 @@ class Round:
             self.result.orphaned += instance.orphaned
             self.result.violated += instance.violated
         self.result.scaled, self.result.scaling_failed = self.scaler.tried, self.scaler.failed
+        self.result.at_node = self.at_node
         return self.result
 
     def _schedule(self) -> None:
@@ -156,7 +164,8 @@ class Round:
         self.recorder.event("placement", "EVENT_PLACEMENT_STARTED", now)
         arrived = [each for each in self._waiting if once or each.arrival_time <= now]
         self._waiting = self._waiting[len(arrived) :]
-        requests = ordered(arrived, self.entities.sfcs, self.parameters.order_sfc_request_by_similarity)
+        order = by_priority if self.parameters.order_sfc_request_by_priority else ordered
+        requests = order(arrived, self.entities.sfcs, self.parameters.order_sfc_request_by_similarity)
         placed_before = self.result.placed
         self.placement.now = now
         began = perf_counter()
@@ -184,7 +193,10 @@ class Round:
                 self._order += 1
                 self.result.placed += 1
                 self._set_penalty(request)
+                nodes = ", ".join(each.node.name for each in instance.vnf_instances)
+                log.debug("%g ms: %s placed: %s on %s", self.core.now, request.name, instance.name, nodes)
                 return instance
+        log.debug("%g ms: %s not placed: %s", self.core.now, request.name, reason)
         self.result.refused[request.name] = str(reason)
         self._tell_request("SFC_REQUEST_NOT_PLACED", request)
         return None

@@ -3,16 +3,20 @@
 In: algorithms, the monitor. Out: changes of the state, and rows that say what was tried and what came of it.
 """
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 
 from testbed.simulator.engine.base import Engine
 from testbed.simulator.engine.streams import Recorder
+from testbed.simulator.model.instances import VnfInstance
 from testbed.simulator.model.plans import OverCommitError
 from testbed.simulator.model.state import State
 from testbed.simulator.scaling.base import Action, AddReplica, RemoveReplica, Resize, Scaling
 from testbed.simulator.simulation.lifecycle import Lifecycle
 from testbed.simulator.simulation.monitor import Monitor
+
+log = logging.getLogger(__name__)
 
 
 class Scaler:
@@ -45,8 +49,9 @@ class Scaler:
             except (OverCommitError, ValueError) as refusal:
                 problem = str(refusal)
                 self.failed += 1
-                if isinstance(action, Resize):
-                    _tell_resize(self.recorder, action, now, action.instance.cpu, action.instance.mem, "_FAIL")
+                self._tell_refusal(action)
+            name, came = type(algorithm).__name__, "done" if problem is None else f"refused: {problem}"
+            log.debug("%g ms: %s: %s: %s: %s", now, name, type(action).__name__, action.reason, came)
             algorithm.done(action, now, problem)
         self.core.at(now + algorithm.monitor_interval, partial(self._ask, algorithm))
 
@@ -62,6 +67,7 @@ class Scaler:
             before = (instance.cpu, instance.mem)
             self.state.resize(instance, action.cpu, action.mem)
             _tell_resize(self.recorder, action, now, *before, "")
+            self._tell_availability(instance, *before)
             for name in instance.sfc_instances:
                 self.recorder.event(
                     "sfc_instance_resources",
@@ -83,6 +89,33 @@ class Scaler:
             self.lifecycle.drain(action.instance)
             number = len(action.sfc_instance.stages[action.position].instances)
             self._tell_replicas("SCALING_IN", action.instance.name, number + 1, number)
+
+    def _tell_refusal(self, action: Action) -> None:
+        if isinstance(action, Resize):
+            instance = action.instance
+            _tell_resize(self.recorder, action, self.core.now, instance.cpu, instance.mem, "_FAIL")
+            return
+        instances = action.sfc_instance.stages[action.position].instances
+        number = len(instances)
+        if isinstance(action, AddReplica):
+            self._tell_replicas("SCALING_OUT_FAIL", instances[0].name, number, number + 1)
+        else:
+            self._tell_replicas("SCALING_IN_FAIL", action.instance.name, number, number - 1)
+
+    def _tell_availability(self, instance: VnfInstance, cpu: float, mem: float) -> None:
+        """What a resized instance now has (document, "CPU_INCREASE_AVAILABILITY"), where it is not what it had."""
+        for what, old, new in (("CPU", cpu, instance.cpu), ("MEM", mem, instance.mem)):
+            if old != new:
+                self.recorder.event(
+                    "vnf_instance",
+                    f"{what}_{'INCREASE' if new > old else 'DECREASE'}_AVAILABILITY",
+                    self.core.now,
+                    VNF_Instance=instance.name,
+                    Node=instance.node.name,
+                    VNF=instance.vnf.name,
+                    VNF_CPU=instance.cpu,
+                    VNF_Mem=instance.mem,
+                )
 
     def _tell_replicas(self, event: str, name: str, old: int, new: int) -> None:
         self.recorder.event("vnf_instance_scaling", event, self.core.now, VNF_Instance=name, Old=old, New=new)

@@ -49,6 +49,7 @@ class SimulationParameters:
     sfc_instance_monitor_window_size: float = 100.0
     max_sla_violation_sfc_instance_shared: int = 2
     order_sfc_request_by_similarity: str = "none"
+    order_sfc_request_by_priority: bool = True
     execute_user_mobility: bool = True
     log_link_events: bool = True
     log_vnf_instance_events: bool = True
@@ -125,6 +126,7 @@ def _simulation(section: Section) -> SimulationParameters:
         sfc_instance_monitor_window_size=section.get("sfc_instance_monitor_window_size", POSITIVE, interval),
         max_sla_violation_sfc_instance_shared=section.get("max_sla_violation_sfc_instance_shared", COUNT, 2),
         order_sfc_request_by_similarity=section.get("order_sfc_request_by_similarity", _ORDER, "none"),
+        order_sfc_request_by_priority=flag("order_sfc_request_by_priority", True),
         execute_user_mobility=flag("execute_user_mobility", True),
         log_link_events=flag("log_link_events", True),
         log_vnf_instance_events=flag("log_vnf_instance_events", True),

@@ -116,7 +116,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 recorder.placed(request, chain.name)
             write_windows(recorder, chains)
             write_packets(recorder, state, chains, number)
-        write_end(folder / f"Round_{number}", chains.values(), state.vnf_instances.values())
+        write_end(folder / f"Round_{number}", chains.values(), state.vnf_instances.values(), {})
         write_process_time(folder / f"Round_{number}", 1.5)
     write_entities(folder / "Entities", entities(), {name: Outcome(chain.name) for name, chain in chains.items()})
     return folder

@@ -68,9 +68,10 @@ def test_what_became_of_requests_is_read_back(tmp_path: Path, log_format: str) -
 def test_instances_at_the_end(tmp_path: Path) -> None:
     state = State(GIVEN)
     instance, created = state.place(REQUEST, Plan((New("n_0"),), ((LOOP,), (LOOP,))))
-    write_end(tmp_path, [instance], created)
+    state.leave(instance, "sr_0")  # it was for it all the same
+    write_end(tmp_path, [instance], created, {"si_0": ["sr_0"]})
     assert lines(tmp_path / "sfc_instance_entities.csv")[1] == (
-        "si_0;s_0;1000;default;True;True;['sr_0'];n_0;n_0;['l_0'];['vi_0']"
+        "si_0;s_0;1000;default;True;True;['sr_0'];n_0;n_0;{'ingress': 'l_0', 'v_0': 'l_0'};['vi_0']"
     )
     assert lines(tmp_path / "vnf_instances_entities.csv")[1] == (
         "vi_0;v_0;10;20;0;0;n_0;['si_0'];500;100;1000;True;True"

@@ -25,8 +25,9 @@ def test_names_of_ours_and_their_other_spellings() -> None:
 
 
 def test_one_of_the_users_folders(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
     (tmp_path / "Mine.py").write_text(MINE)
-    found = find("Mine", [tmp_path / "none", tmp_path])
+    found = find("Mine", [tmp_path / "other", tmp_path])
     assert issubclass(found, Scaling) and found().decide(None) == []
     assert find("Mine", [tmp_path]) is found
 
@@ -61,3 +62,15 @@ def test_a_name_in_two_places_is_refused(tmp_path: Path) -> None:
     (tmp_path / "BasicCPUScaling.py").write_text(MINE)
     with pytest.raises(PluginError, match=r"is in .* and in .*: give yours another name"):
         find("BasicCPUScaling", [tmp_path])
+
+
+def test_a_folder_that_is_not_there_is_refused_also_for_one_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(NotADirectoryError, match=r"/none: expected a folder of algorithms$"):
+        find("BasicCPUScaling", [tmp_path / "none"])
+
+
+@pytest.mark.parametrize("name", SCALINGS.built_in())
+@pytest.mark.parametrize("interval", [0.0, -5.0, float("nan"), float("inf")])
+def test_an_interval_that_would_never_end_is_refused(name: str, interval: float) -> None:
+    with pytest.raises(ValueError, match=r"monitor_interval: .*: expected ms greater than 0"):
+        find(name)(monitor_interval=interval)

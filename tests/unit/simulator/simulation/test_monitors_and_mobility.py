@@ -185,6 +185,8 @@ def test_a_resize_that_fits_is_made_and_told() -> None:
     assert [(event, *row.values()) for event, _, row in done.memory.of("sfc_instance_resources")] == [
         ("SCALING_UP", "si_0", 100.0, 400.0, 100.0, 50.0)
     ]
+    told = [(event, row["VNF_CPU"], row["VNF_Mem"]) for event, _, row in done.memory.of("vnf_instance")]
+    assert told[1:] == [("CPU_INCREASE_AVAILABILITY", 400.0, 50.0), ("MEM_DECREASE_AVAILABILITY", 400.0, 50.0)]
     assert (once.problems, done.result.scaled, done.result.scaling_failed) == ([None], 1, 0)
 
 
@@ -234,7 +236,7 @@ def test_the_last_replica_stays() -> None:
 
     done, once = scaled(less)
     assert "cannot be taken out of stage 0 of si_0" in str(once.problems[0])
-    assert not scaling_rows(done)
+    assert {row[0] for row in scaling_rows(done)} == {"SCALING_IN_FAIL"}
 
 
 def test_a_replica_s_routes_together_hold_no_more_bandwidth_than_there_is() -> None:

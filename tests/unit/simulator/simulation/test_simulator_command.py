@@ -1,8 +1,13 @@
 """The simulator's command: what it gives back, what it says of bad input, its options and its environment variables."""
 
+import contextlib
 import csv
 import json
+import logging
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +75,12 @@ def packets(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter=";"))
 
 
+def entity(folder: Path, kind: str) -> dict[str, str]:
+    """The first of its kind in Entities."""
+    with (folder / "Entities" / f"{kind}.csv").open(newline="") as file:
+        return next(csv.DictReader(file, delimiter=";"))
+
+
 # it works -------------------------------------------------------------------------------------------------------------
 def test_a_run_leaves_its_files_and_says_what_came_of_it(
     command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -132,6 +143,13 @@ def test_users_move_as_their_file_says(command: Command, tmp_path: Path) -> None
     assert command("--user_mobility_file", str(tmp_path / "moves.csv")) == 0
     lines = (tmp_path / "results" / "Round_0" / "user_mobility.csv").read_text().splitlines()[1:]
     assert [line.split(";")[1:3] for line in lines] == [["200.00", "u_0"], ["400.00", "u_0"]]
+    assert entity(tmp_path / "results", "users")["Node"] == "n_2"
+
+
+def test_without_time_windows_requests_come_at_0(command: Command, sim: Any, tmp_path: Path) -> None:
+    sim["simulation"]["time_window"] = 0
+    assert command() == 0
+    assert entity(tmp_path / "results", "sfc_requests")["Arrival_Time"] == "0.00"
 
 
 # environment variables ------------------------------------------------------------------------------------------------
@@ -304,3 +322,69 @@ def test_placements_are_drawn_where_that_is_wanted(
     assert command("--only_placement") == 0
     images = (tmp_path / "results" / "Round_0" / "Images").iterdir()
     assert sorted(each.name for each in images) == ["100.png", "200.png", "300.png", "400.png"]
+
+
+# a second run, and ends that nobody planned ----------------------------------------------------------------------------
+def test_an_earlier_runs_results_are_not_mixed_with_these(
+    command: Command, sim: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sim["simulation"] |= {"num_rounds": 2, "log_format": "parquet"}
+    assert command() == 0
+    notes = tmp_path / "results" / "Round_1" / "notes.txt"
+    notes.write_text("mine")
+    sim["simulation"] |= {"num_rounds": 1, "log_format": "csv"}
+    capsys.readouterr()
+    assert command() == 0
+    assert "are replaced" in capsys.readouterr().out
+    assert not list((tmp_path / "results").rglob("*.parquet"))
+    assert [path.name for path in (tmp_path / "results" / "Round_1").iterdir()] == ["notes.txt"]
+    assert packets(tmp_path / "results")
+
+
+def test_results_that_cannot_be_written_are_refused(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results").write_text("a file")
+    assert command() == 2
+    assert "--path_result_files" in capsys.readouterr().err
+
+
+def test_what_is_done_is_said_where_that_is_wanted(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        assert command("--debug") == 0
+        said = capsys.readouterr().err
+    finally:
+        logging.getLogger("testbed.simulator").handlers.clear()
+        logging.getLogger("testbed.simulator").setLevel(logging.NOTSET)
+    assert re.search(r"ms: r_0 (not )?placed: ", said)
+
+
+def test_a_terminated_run_leaves_no_process(command: Command, sim: Any, tmp_path: Path) -> None:
+    sim["simulation"] |= {"num_rounds": 2, "total_time": 10_000_000}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("testbed.simulator.__main__._run", lambda *_: 0)
+        command()  # writes the two files only
+    files = ["--specs", str(tmp_path / "spec.json"), "--simulation_parameters", str(tmp_path / "sim.json")]
+    words = [*files, "--path_result_files", str(tmp_path / "long"), "--jobs", "2", "--quiet"]
+    with subprocess.Popen([sys.executable, "-m", "testbed.simulator", *words], start_new_session=True) as running:
+        deadline = time.monotonic() + 60
+        while len(list((tmp_path / "long").glob("Round_*"))) < 2:
+            assert time.monotonic() < deadline, "both rounds begin"
+            time.sleep(0.05)
+        running.terminate()
+        assert running.wait(30) == 143
+    deadline = time.monotonic() + 10
+    while in_session(running.pid):
+        assert time.monotonic() < deadline, f"processes {in_session(running.pid)} live on"
+        time.sleep(0.05)
+
+
+def in_session(session: int) -> list[int]:
+    """Processes of a session that are no zombies."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, _, of = path.read_text().rpartition(")")[2].split()[:4]
+            if int(of) == session and state != "Z":
+                found.append(int(path.parent.name))
+    return found

@@ -1,5 +1,6 @@
 """Time windows: what is placed when, the rows of a window, its power, and the progress that is told."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,11 +64,25 @@ def test_a_window_places_what_has_come_until_its_end() -> None:
     ]
 
 
-def test_who_comes_after_the_last_window_was_asked_for_and_is_never_placed() -> None:
-    requests = [sim.request(arrival_time=25.0)]
+def test_who_comes_after_the_last_window_is_not_placed() -> None:
+    requests = [sim.request(arrival_time=25.0), sim.request("r_1", arrival_time=29.5)]
     done = sim.setting(sim.entities(requests=requests, links=[]), total_time=29.0, time_window=10.0, **NO_PACKETS).run()
     assert [time for (time,) in windows(done)] == [10.0, 20.0]
-    assert [row[:2] for row in done.memory.of("sfc_request")] == [("SFC_REQUEST_CREATED", 25.0)]
+    rows = [(event, time, row["SFC_Request"]) for event, time, row in done.memory.of("sfc_request")]
+    assert rows == [("SFC_REQUEST_CREATED", 25.0, "r_0"), ("SFC_REQUEST_NOT_PLACED", 29.0, "r_0")]
+    assert done.result.refused == {"r_0": "it came after the last time window"}
+
+
+@pytest.mark.parametrize(("by_priority", "first"), [(True, "r_2"), (False, "r_1")])
+def test_the_greatest_priority_of_a_window_is_placed_first(by_priority: bool, first: str) -> None:
+    given = three_requests(cpu=150.0)  # there is room for one
+    requests = {name: replace(each, priority=2 if name == "r_2" else 1) for name, each in given.sfc_requests.items()}
+    given = replace(given, sfc_requests=requests)
+    done = sim.setting(
+        given, total_time=50.0, time_window=50.0, order_sfc_request_by_priority=by_priority, **NO_PACKETS
+    ).run()
+    placed = done.memory.of("sfc_request", "SFC_REQUEST_PLACED")
+    assert [row["SFC_Request"] for _, _, row in placed] == [first]
 
 
 def test_what_does_not_fit_is_refused_with_its_reason_and_changes_nothing() -> None:
