@@ -38,8 +38,12 @@ class Kind(Generic[T]):
 
         Raises:
             PluginError: there is none, or more than one, or it is no algorithm of this kind.
+            NotADirectoryError: one of the folders is none.
         """
         name, folders = self.aliases.get(name, name), list(folders)
+        for folder in folders:
+            if not folder.is_dir():
+                raise NotADirectoryError(f"{folder}: expected a folder of algorithms")
         paths = [folder / f"{name}.py" for folder in folders if name in files_in(folder)]
         if name in self.built_in():
             paths.insert(0, self.folder / f"{name}.py")
@@ -70,7 +74,7 @@ class Kind(Generic[T]):
 
 
 def files_in(folder: Path) -> list[str]:
-    """Names that a folder's files may have as algorithms; none where there is no such folder."""
+    """Names that a folder's files may have as algorithms."""
     return sorted(
         path.stem for path in folder.glob("*.py") if path.stem.isidentifier() and not path.stem.startswith("_")
     )
