@@ -27,6 +27,8 @@ class BasicCPUScaling(Scaling):
     ) -> None:
         super().__init__(monitor_interval)
         at_least(0.0, cpu_usage_min=cpu_usage_min, cpu_increment=cpu_increment, cpu_decrement=cpu_decrement)
+        if cpu_decrement >= 1:
+            raise ValueError(f"cpu_decrement: {cpu_decrement:g}: expected less than 1")
         if cpu_usage_max < cpu_usage_min:
             raise ValueError(f"cpu_usage_max: {cpu_usage_max:g}: expected no less than cpu_usage_min {cpu_usage_min:g}")
         self.cpu_usage_max, self.cpu_increment = cpu_usage_max, cpu_increment

@@ -17,6 +17,7 @@ from testbed.scaling_decision.model import (
 from testbed.simulator.model.instances import SfcInstance, VnfInstance
 from testbed.simulator.model.plans import New
 from testbed.simulator.scaling.base import Action, AddReplica, Observation, RemoveReplica, Scaling
+from testbed.simulator.scaling.load import above, at_least
 from testbed.simulator.scaling.nodes import Nodes, packet_size
 
 WINDOW_INTERVALS = 20
@@ -80,6 +81,19 @@ class HorizontalScaling(Scaling):
         announcement_horizon: float = 0.0,
     ) -> None:
         super().__init__(monitor_interval, monitor_window_size)
+        above(0.0, target_load=target_load, target_queue=1.0 if target_queue is None else target_queue)
+        at_least(
+            0.0,
+            tolerance=tolerance,
+            scale_up_window=scale_up_window,
+            scale_down_window=scale_down_window or 0.0,
+            announcement_horizon=announcement_horizon,
+        )
+        if tolerance >= 1:
+            raise ValueError(f"tolerance: {tolerance:g}: expected less than 1")
+        _check_rates("scale_up_rates", scale_up_rates or ())
+        _check_rates("scale_down_rates", scale_down_rates)
+        _check_announcements(announcements)
         down_ms = WINDOW_INTERVALS * monitor_interval if scale_down_window is None else scale_down_window
         if scale_up_rates is None:
             scale_up_rates = (Rate(4, monitor_interval), Rate(100, monitor_interval, percent=True))
@@ -122,6 +136,17 @@ class HorizontalScaling(Scaling):
             if each.sfc == chain.sfc.name
         )
         return Sample(len(instances), tuple(_instance_sample(each, seen, size) for each in instances), forecasts)
+
+
+def _check_rates(name: str, rates: Sequence[Rate]) -> None:
+    for i, rate in enumerate(rates):
+        above(0.0, **{f"{name}[{i}].amount": rate.amount, f"{name}[{i}].period": rate.period})
+
+
+def _check_announcements(announcements: Sequence[Announcement]) -> None:
+    for i, each in enumerate(announcements):
+        at_least(0.0, **{f"announcements[{i}].packets_per_second": each.packets_per_second})
+        at_least(each.start, **{f"announcements[{i}].end": each.end})
 
 
 def _instance_sample(instance: VnfInstance, seen: Observation, size: float) -> InstanceSample:

@@ -1,5 +1,6 @@
 """The document's first example of a scaling, with the three weights it has there."""
 
+from testbed.simulator.scaling.load import at_least
 from testbed.simulator.scaling.SmartVerticalScalingUp import SmartVerticalScalingUp
 
 
@@ -20,6 +21,9 @@ class SmartScaling(SmartVerticalScalingUp):
         memory_weight: float = 0.33,
         latency_weight: float = 0.34,
     ) -> None:
+        at_least(0.0, energy_weight=energy_weight, memory_weight=memory_weight, latency_weight=latency_weight)
+        if memory_weight == 0 and 0 in (energy_weight, latency_weight):
+            raise ValueError("memory_weight: 0: expected more than 0 where energy_weight or latency_weight is 0")
         super().__init__(
             monitor_interval,
             cpu_node_available_importance=energy_weight,

@@ -19,7 +19,7 @@ SPELLINGS = {
     "cpu_decrement": "resource_decrement",
 }
 """The document's word and the original program's."""
-_OTHER = SPELLINGS | {program: document for document, program in SPELLINGS.items()}
+OTHER_SPELLINGS = SPELLINGS | {program: document for document, program in SPELLINGS.items()}
 
 
 def check_arguments(cls: type, parameters: Mapping[str, Any], path: str, file: str = "") -> dict[str, Any]:
@@ -40,11 +40,11 @@ def check_arguments(cls: type, parameters: Mapping[str, Any], path: str, file: s
     }
     hints = typing.get_type_hints(cls.__init__) if wanted else {}  # type: ignore[misc]  # of the class itself, no instance
     for key, value in parameters.items():
-        name = key if key in wanted else _OTHER.get(key, key)
+        name = key if key in wanted else OTHER_SPELLINGS.get(key, key)
         if name not in wanted:
             problems.add(f"{path}.{key}", value, f"one of the keys {', '.join(wanted)}" if wanted else "no parameters")
         elif name in arguments:
-            problems.add(f"{path}.{key}", value, f"only one of {key} and {_OTHER[key]}")
+            problems.add(f"{path}.{key}", value, f"only one of {key} and {OTHER_SPELLINGS[key]}")
         else:
             arguments[name] = reader.read(hints.get(name, Any), value, f"{path}.{key}")
     for name, parameter in wanted.items():
