@@ -31,7 +31,7 @@ from testbed.simulator.records.writer import RoundRecorder
 from testbed.simulator.scaling.base import Scaling
 from testbed.simulator.scaling.registry import find as find_scaling
 from testbed.simulator.simulation.round import Round, RoundResult, Scenario
-from testbed.simulator.specification.arguments import check_arguments
+from testbed.simulator.specification.algorithms import make
 from testbed.simulator.specification.parameters import Parameters
 
 OF_A_RUN = re.compile(r"Entities|Round_\d+")
@@ -64,21 +64,12 @@ def algorithms(job: Job) -> tuple[Placement, list[Scaling]]:
 
     Raises:
         ValueError: an unknown name, or arguments that do not fit its constructor.
+        NotADirectoryError: one of the user's folders is none.
     """
-    parameters = job.parameters
-    placement_class = find_placement(parameters.placement.heuristic, job.algorithms)
-    placement = placement_class(
-        **check_arguments(placement_class, parameters.placement.parameters, "placement.parameters", job.file)
-    )
-    scalings = []
-    for path in ("scaling", "scaling_up", "scaling_down"):
-        named = getattr(parameters, path)
-        if named is not None:
-            scaling_class = find_scaling(named.heuristic, job.algorithms)
-            scalings.append(
-                scaling_class(**check_arguments(scaling_class, named.parameters, f"{path}.parameters", job.file))
-            )
-    return placement, scalings
+    given = job.parameters
+    placement = make(find_placement, given.placement, "placement", job.algorithms, job.file)
+    named = {path: getattr(given, path) for path in ("scaling", "scaling_up", "scaling_down")}
+    return placement, [make(find_scaling, each, path, job.algorithms, job.file) for path, each in named.items() if each]
 
 
 def run_round(job: Job, number: int, progress: Progress | None = None) -> RoundResult:

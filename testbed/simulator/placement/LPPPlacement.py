@@ -30,6 +30,7 @@ tells which columns cannot be part of a better answer; they are left out (`progr
 import time
 from collections.abc import Sequence
 
+from testbed.simulator.limits import at_least
 from testbed.simulator.model.entities import SfcRequest
 from testbed.simulator.model.plans import Plan, Refused
 from testbed.simulator.model.state import State
@@ -55,6 +56,7 @@ class LPPPlacement(Placement):
 
     def __init__(self, time_limit_s: float = 60.0, mip_gap: float = 1e-6) -> None:
         super().__init__()
+        at_least(0.0, time_limit_s=time_limit_s, mip_gap=mip_gap)
         self.time_limit_s, self.mip_gap = time_limit_s, mip_gap
         self._reset()
 

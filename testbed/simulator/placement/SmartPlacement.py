@@ -10,6 +10,7 @@ at random.
 
 from collections.abc import Sequence
 
+from testbed.simulator.limits import at_least
 from testbed.simulator.model.entities import SfcRequest
 from testbed.simulator.model.plans import New, Plan, Refused
 from testbed.simulator.model.state import State
@@ -36,7 +37,8 @@ class SmartPlacement(Placement):
     def __init__(self, search: str = "layered", effort: int = 120, scarcity: float = 0.0) -> None:
         super().__init__()
         if search not in SEARCHES:
-            raise ValueError(f"search {search!r}: expected one of {', '.join(SEARCHES)}")
+            raise ValueError(f"search: {search!r}: expected one of {', '.join(SEARCHES)}")
+        at_least(0.0, effort=effort, scarcity=scarcity)
         self.search = search
         self.how = Search(effort=effort, scarcity=scarcity)
 

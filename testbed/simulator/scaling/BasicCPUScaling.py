@@ -1,7 +1,8 @@
 """CPU of each VNF instance up or down by a fixed part where its load passes a fixed limit (document, "Basic CPU Scaling")."""
 
+from testbed.simulator.limits import at_least
 from testbed.simulator.scaling.base import Action, Observation, Resize, Scaling
-from testbed.simulator.scaling.load import LoadMetric, at_least, cpu_load, settled
+from testbed.simulator.scaling.load import LoadMetric, cpu_load, settled
 
 
 class BasicCPUScaling(Scaling):

@@ -14,10 +14,10 @@ from testbed.scaling_decision.model import (
     Rules,
     Sample,
 )
+from testbed.simulator.limits import above, at_least
 from testbed.simulator.model.instances import SfcInstance, VnfInstance
 from testbed.simulator.model.plans import New
 from testbed.simulator.scaling.base import Action, AddReplica, Observation, RemoveReplica, Scaling
-from testbed.simulator.scaling.load import above, at_least
 from testbed.simulator.scaling.nodes import Nodes, packet_size
 
 WINDOW_INTERVALS = 20

@@ -1,6 +1,6 @@
 """The document's first example of a scaling, with the three weights it has there."""
 
-from testbed.simulator.scaling.load import at_least
+from testbed.simulator.limits import at_least
 from testbed.simulator.scaling.SmartVerticalScalingUp import SmartVerticalScalingUp
 
 

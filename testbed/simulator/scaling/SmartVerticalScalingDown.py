@@ -1,8 +1,9 @@
 """Less CPU and memory for idle VNF instances of chains that meet their SLA (document, "Smart Vertical Scaling Down")."""
 
+from testbed.simulator.limits import at_least
 from testbed.simulator.model.instances import SfcInstance, VnfInstance
 from testbed.simulator.scaling.base import Action, Observation, Resize, Scaling, VnfLoad
-from testbed.simulator.scaling.load import LoadMetric, Weights, at_least, free_share, settled, vnf_load
+from testbed.simulator.scaling.load import LoadMetric, Weights, free_share, settled, vnf_load
 
 
 class SmartVerticalScalingDown(Scaling):

@@ -3,10 +3,11 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
+from testbed.simulator.limits import at_least
 from testbed.simulator.model.instances import SfcInstance, VnfInstance
 from testbed.simulator.model.state import TOLERANCE, State
 from testbed.simulator.scaling.base import Action, Observation, Resize, Scaling
-from testbed.simulator.scaling.load import LoadMetric, Weights, at_least, free_share, settled, vnf_load
+from testbed.simulator.scaling.load import LoadMetric, Weights, free_share, settled, vnf_load
 
 DEFAULT = "default"
 

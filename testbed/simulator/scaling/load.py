@@ -47,28 +47,6 @@ class Weights:
         return (cpu * self.cpu + mem * self.mem) / (self.cpu + self.mem)
 
 
-def at_least(least: float, **values: float) -> None:
-    """Refuse parameters below a limit.
-
-    Raises:
-        ValueError: one is. The text names it.
-    """
-    for name, value in values.items():
-        if not value >= least:
-            raise ValueError(f"{name}: {value:g}: expected at least {least:g}")
-
-
-def above(limit: float, **values: float) -> None:
-    """Refuse parameters at a limit or below.
-
-    Raises:
-        ValueError: one is. The text names it.
-    """
-    for name, value in values.items():
-        if not value > limit:
-            raise ValueError(f"{name}: {value:g}: expected more than {limit:g}")
-
-
 def settled(seen: Observation, instances: Iterable[VnfInstance]) -> Iterator[tuple[VnfInstance, VnfLoad]]:
     """Those instances that can be judged, each with its loads: measured, started, and not about to end."""
     for instance in instances:

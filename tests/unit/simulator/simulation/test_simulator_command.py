@@ -270,6 +270,29 @@ def test_an_argument_that_an_algorithm_does_not_take_is_refused(
     refused(capsys, command(), "placement.parameters.luck")
 
 
+@pytest.mark.parametrize(
+    ("placement", "problem"),
+    [
+        ({"heuristic": "LPPPlacement", "parameters": {"time_limit_s": -1}}, "time_limit_s: -1: expected at least 0"),
+        ({"heuristic": "SmartPlacement", "parameters": {"scarcity": -1}}, "scarcity: -1: expected at least 0"),
+        ({"heuristic": "SmartPlacement", "parameters": {"search": "deep"}}, "search: 'deep': expected one of"),
+    ],
+)
+def test_what_an_algorithm_refuses_is_told_with_file_and_path(
+    command: Command, sim: Any, placement: Any, problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sim["placement"] = placement
+    assert command() == 2
+    assert f"sim.json: placement.parameters.{problem}" in capsys.readouterr().err
+
+
+def test_a_folder_of_algorithms_that_is_not_there_is_refused(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("--algorithms", str(tmp_path / "none")) == 2
+    assert f"{tmp_path / 'none'}: expected a folder of algorithms" in capsys.readouterr().err
+
+
 def test_a_file_that_is_no_json_is_refused_with_its_place(
     command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
