@@ -14,7 +14,7 @@ from tests.support.lab_traffic import Held, HeldMany, caches_follow, once, run
 
 pytestmark = pytest.mark.lab
 
-PORTS = count(45000)
+PORTS = count(25000)
 SERVANTS = ("srv1", "srv2", "srv3")
 
 
@@ -26,7 +26,7 @@ def balanced(lab: Lab, balancing: str) -> Iterator[None]:
         "functions": ["firewall"],
         "service": "emergency",
         "balancing": balancing,
-        "classifier": {"protocol": "tcp", "source_ports": "45000-45999", "priority": 500},
+        "classifier": {"protocol": "tcp", "source_ports": "25000-25999", "priority": 500},
     }
     lab.call("POST", "/chains?wait=10", chain)
     caches_follow()

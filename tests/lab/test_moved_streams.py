@@ -12,7 +12,7 @@ from tests.support.lab_traffic import Held, caches_follow, once, path_of, run
 
 pytestmark = pytest.mark.lab
 
-FIRST_PORT = 46000
+FIRST_PORT = 26000
 CHAIN = {
     "name": "looked",
     "functions": ["firewall", "contentfilter"],

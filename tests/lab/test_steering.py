@@ -15,13 +15,13 @@ from tests.support.lab_traffic import Held, address_of, caches_follow, once, pat
 
 pytestmark = pytest.mark.lab
 
-PORTS = count(41000)
+PORTS = count(21000)
 TOUR = {
     "name": "tour",
     "functions": ["firewall", "firewall"],
     "pinned": ["fw1", "fw2", None],
     "service": "emergency",
-    "classifier": {"protocol": "tcp", "source_ports": "41000-41999", "priority": 500},
+    "classifier": {"protocol": "tcp", "source_ports": "21000-21999", "priority": 500},
 }
 Passing = tuple[str, bool, tuple[int, int] | None]
 

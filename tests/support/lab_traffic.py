@@ -63,7 +63,7 @@ def inside(lab: Lab, client: str, make: Callable[[], T]) -> T:
 
 
 def tcp_socket(lab: Lab, client: str, source_port: int = 0, timeout_s: float = 3.0) -> socket.socket:
-    """A TCP socket of a client."""
+    """A TCP socket of a client. A chosen source port is best below 32768, where the kernel gives no port to anybody else."""
     made = inside(lab, client, lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
     made.settimeout(timeout_s)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
