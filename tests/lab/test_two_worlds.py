@@ -31,5 +31,6 @@ def test_a_level_goes_to_the_predicted_servants_at_the_predicted_cost(lab: Lab) 
     assert level.fates == {ANSWERED: compare.Pair(sent, sent)}
     assert not measured.inactive
     assert all(abs(pair.predicted - pair.measured) <= 1 for pair in level.answered.values()), level.answered
-    assert 5.0 <= constants.request_cpu_ms < 10.0 and constants.idle_cores < 0.1
+    # What a servant uses while it idles is taken off as it was before the requests; it varies.
+    assert 0.8 <= constants.request_cpu_ms / SCENARIO.servant.cost_ms < 2 and constants.idle_cores < 0.1
     assert all(0.5 < pair.measured / pair.predicted < 2 for pair in level.load.values()), level.load
