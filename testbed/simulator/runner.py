@@ -9,7 +9,6 @@ import logging
 import multiprocessing
 import os
 import re
-import shutil
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -140,8 +139,11 @@ def clear(results: Path) -> bool:
             for sheet in SHEETS.values():
                 (folder / (table + sheet.suffix)).unlink(missing_ok=True)
         (folder / "process_time.txt").unlink(missing_ok=True)
-        shutil.rmtree(folder / "Images", ignore_errors=True)
-        with contextlib.suppress(OSError):  # what else is in it is somebody's
+        for picture in (folder / "Images").glob("*.png"):
+            picture.unlink()
+        with contextlib.suppress(OSError):  # what else is in them is somebody's
+            (folder / "Images").rmdir()
+        with contextlib.suppress(OSError):
             folder.rmdir()
     return bool(old)
 

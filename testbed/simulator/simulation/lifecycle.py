@@ -162,13 +162,13 @@ class Lifecycle:
         takes = instance.vnf.startup_ipt / instance.node.cpu * 1000  # behaviour, "start-up"
         instance.ready_at = now + (int(takes) if self.core.rules.integer_times else takes)
         self.recorder.created(instance.number, instance.name, instance.vnf.name, instance.node.name)
-        self._tell(instance, "INSTANCE_CREATED")
+        self.tell(instance, "INSTANCE_CREATED")
         if instance.ready_at > now:
             self.core.at(instance.ready_at, partial(self._ready, instance))
 
     def _ready(self, instance: VnfInstance) -> None:
         if instance.active:
-            self._tell(instance, "INSTANCE_STARTED")
+            self.tell(instance, "INSTANCE_STARTED")
             self.core.wake(instance)
 
     def _vnf_timeout(self, instance: VnfInstance, idle_since: float) -> None:
@@ -180,14 +180,14 @@ class Lifecycle:
     def _shut_down(self, instance: VnfInstance) -> None:
         takes = instance.vnf.shutdown_ipt / instance.node.cpu * 1000
         takes = int(takes) if self.core.rules.integer_times else takes
-        self._tell(instance, "INSTANCE_SHUTDOWN_STARTED")
+        self.tell(instance, "INSTANCE_SHUTDOWN_STARTED")
         self.core.at(self.core.now + takes, partial(self._gone, instance))
 
     def _gone(self, instance: VnfInstance) -> None:
         self.state.release_vnf(instance)
         self.core.abandon(instance)
         self.ended_vnfs.append(instance)
-        self._tell(instance, "INSTANCE_REMOVED")
+        self.tell(instance, "INSTANCE_REMOVED")
 
     # rows ------------------------------------------------------------------------------------------------------------
     def _map(self, instance: SfcInstance, each: VnfInstance) -> None:
@@ -199,7 +199,8 @@ class Lifecycle:
             VNF_Instance=each.name,
         )
 
-    def _tell(self, instance: VnfInstance, event: str) -> None:
+    def tell(self, instance: VnfInstance, event: str) -> None:
+        """A row of vnf_instance: what it is and has now."""
         self.recorder.event(
             "vnf_instance",
             event,

@@ -106,16 +106,7 @@ class Scaler:
         """What a resized instance now has (document, "CPU_INCREASE_AVAILABILITY"), where it is not what it had."""
         for what, old, new in (("CPU", cpu, instance.cpu), ("MEM", mem, instance.mem)):
             if old != new:
-                self.recorder.event(
-                    "vnf_instance",
-                    f"{what}_{'INCREASE' if new > old else 'DECREASE'}_AVAILABILITY",
-                    self.core.now,
-                    VNF_Instance=instance.name,
-                    Node=instance.node.name,
-                    VNF=instance.vnf.name,
-                    VNF_CPU=instance.cpu,
-                    VNF_Mem=instance.mem,
-                )
+                self.lifecycle.tell(instance, f"{what}_{'INCREASE' if new > old else 'DECREASE'}_AVAILABILITY")
 
     def _tell_replicas(self, event: str, name: str, old: int, new: int) -> None:
         self.recorder.event("vnf_instance_scaling", event, self.core.now, VNF_Instance=name, Old=old, New=new)
